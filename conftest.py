@@ -1,0 +1,25 @@
+"""Fixtures for the whole workspace."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DATA_VARIABLE = "TWLLM_DATA"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Return a function that finds a file or folder of the shared data, or skips the test with the reason."""
+
+    def find(name: str) -> Path:
+        root = os.environ.get(DATA_VARIABLE)
+        if not root:
+            pytest.skip(f"shared data not found: {DATA_VARIABLE} is not set")
+        path = Path(root) / name
+        if not path.exists():
+            pytest.skip(f"shared data not found: {name}")
+        return path
+
+    return find

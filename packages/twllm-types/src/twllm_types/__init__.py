@@ -1,0 +1,79 @@
+"""Shared vocabulary of taiwan-llm: what the packages say to each other.
+
+Standard library only. Every record is frozen and keyword-only; a record that breaks its own contract cannot be made.
+"""
+
+from twllm_types._chat import Conversation, Message, Role
+from twllm_types._errors import (
+    ArtifactError,
+    ConfigError,
+    DataError,
+    EngineError,
+    LockedError,
+    MissingDependencyError,
+    RunError,
+    ShapeError,
+    TwllmError,
+)
+from twllm_types._evaluation import ChoiceQuestion, Estimate, EstimateUnit, Score
+from twllm_types._generation import (
+    Completion,
+    EngineFailure,
+    FailureKind,
+    FinishReason,
+    GenerationRequest,
+    Likelihood,
+    LikelihoodRequest,
+    LikelihoodScorer,
+    SamplingParams,
+    TextGenerator,
+    TokenLogprob,
+    Usage,
+)
+from twllm_types._intent import IntentExample
+from twllm_types._json import JsonObject, JsonValue
+from twllm_types._preference import PreferencePair, StepwiseSolution, UnpairedExample
+from twllm_types._runs import GitState, InputFile, ModelIdentity, RunManifest
+from twllm_types._text import Document
+
+__all__ = [
+    "ArtifactError",
+    "ChoiceQuestion",
+    "Completion",
+    "ConfigError",
+    "Conversation",
+    "DataError",
+    "Document",
+    "EngineError",
+    "EngineFailure",
+    "Estimate",
+    "EstimateUnit",
+    "FailureKind",
+    "FinishReason",
+    "GenerationRequest",
+    "GitState",
+    "InputFile",
+    "IntentExample",
+    "JsonObject",
+    "JsonValue",
+    "Likelihood",
+    "LikelihoodRequest",
+    "LikelihoodScorer",
+    "LockedError",
+    "Message",
+    "MissingDependencyError",
+    "ModelIdentity",
+    "PreferencePair",
+    "Role",
+    "RunError",
+    "RunManifest",
+    "SamplingParams",
+    "Score",
+    "ShapeError",
+    "StepwiseSolution",
+    "TextGenerator",
+    "TokenLogprob",
+    "TwllmError",
+    "UnpairedExample",
+    "Usage",
+]

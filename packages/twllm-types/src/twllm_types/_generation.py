@@ -1,0 +1,245 @@
+"""What is asked of a model and what comes back.
+
+One failed request is a value (`EngineFailure`), never an exception and never a score.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import isfinite
+from types import MappingProxyType
+from typing import Protocol, runtime_checkable
+
+from twllm_types._chat import Conversation
+from twllm_types._errors import ConfigError
+from twllm_types._json import JsonValue
+
+
+class FinishReason(StrEnum):
+    """Why a generation ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    TOOL_CALL = "tool_call"
+
+
+class FailureKind(StrEnum):
+    """Why a request gave nothing."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    BAD_REQUEST = "bad_request"
+    AUTHENTICATION = "authentication"
+    CONTEXT_LENGTH = "context_length"
+    MALFORMED_RESPONSE = "malformed_response"
+    MISSING_LOGPROBS = "missing_logprobs"
+    NOT_RECORDED = "not_recorded"
+    OUT_OF_MEMORY = "out_of_memory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How to decode; the names are those of the chat-completions and vLLM interfaces.
+
+    Attributes:
+        max_tokens: most new tokens, > 0.
+        temperature: >= 0; 0 is greedy.
+        top_p: nucleus, in (0, 1].
+        top_k: most candidates, > 0; None for all.
+        num_samples: completions per request, > 0.
+        stop: strings that end a completion; they are not part of its text.
+        seed: of the sampler; None leaves it to the engine.
+        top_logprobs: alternatives returned per position, >= 0; None returns no log-probabilities.
+        json_schema: a JSON Schema that the text must satisfy; None for free text.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int | None = None
+    num_samples: int = 1
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    top_logprobs: int | None = None
+    json_schema: Mapping[str, JsonValue] | None = None
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("max_tokens", self.max_tokens, self.max_tokens > 0, "> 0"),
+            ("temperature", self.temperature, self.temperature >= 0 and isfinite(self.temperature), ">= 0"),
+            ("top_p", self.top_p, 0 < self.top_p <= 1, "in (0, 1]"),
+            ("top_k", self.top_k, self.top_k is None or self.top_k > 0, "> 0 or None"),
+            ("num_samples", self.num_samples, self.num_samples > 0, "> 0"),
+            ("top_logprobs", self.top_logprobs, self.top_logprobs is None or self.top_logprobs >= 0, ">= 0 or None"),
+        )
+        for name, value, holds, expected in checks:
+            if not holds:
+                raise ConfigError(f"{name} is {value}; give a value {expected}")
+        if "" in self.stop:
+            raise ConfigError("stop holds an empty string, which would end every completion at once; remove it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """One request for text.
+
+    Attributes:
+        prompt: raw text, continued as it stands, or a conversation, rendered by the engine's chat template.
+        params: how to decode.
+    """
+
+    prompt: str | Conversation
+    params: SamplingParams = field(default_factory=SamplingParams)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprob:
+    """Log-probability of one emitted token.
+
+    Attributes:
+        token: the token's text.
+        logprob: natural logarithm, <= 0.
+        top: the most likely alternatives at this position, token text to log-probability; may be empty.
+    """
+
+    token: str
+    logprob: float
+    top: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens that one request took.
+
+    Attributes:
+        num_prompt_tokens: tokens read.
+        num_completion_tokens: tokens written, over all samples.
+        num_cached_tokens: prompt tokens served from a cache; None where the engine does not say.
+    """
+
+    num_prompt_tokens: int
+    num_completion_tokens: int
+    num_cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """The answer to one request.
+
+    Attributes:
+        texts: one text per sample, in order; never empty, a text may be.
+        finish_reasons: one per sample.
+        logprobs: tokens of each sample; None where none were asked for.
+        reasoning: the reasoning text of each sample, kept apart from the answer; None where there is none.
+        usage: tokens taken; None where the engine does not say.
+        model: the model id that the engine or server names.
+
+    Raises:
+        ConfigError: the parts differ in length, or there is no sample.
+    """
+
+    texts: tuple[str, ...]
+    finish_reasons: tuple[FinishReason, ...]
+    logprobs: tuple[tuple[TokenLogprob, ...], ...] | None = None
+    reasoning: tuple[str, ...] | None = None
+    usage: Usage | None = None
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.texts:
+            raise ConfigError("a completion needs at least one sample; report an EngineFailure instead")
+        for name, part in (
+            ("finish_reasons", self.finish_reasons),
+            ("logprobs", self.logprobs),
+            ("reasoning", self.reasoning),
+        ):
+            if part is not None and len(part) != len(self.texts):
+                raise ConfigError(f"{name} has {len(part)} entries for {len(self.texts)} samples; give one per sample")
+
+    @property
+    def text(self) -> str:
+        """The first sample's text."""
+        return self.texts[0]
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Why the first sample ended."""
+        return self.finish_reasons[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFailure:
+    """A request that gave nothing, after the engine's own retries.
+
+    Attributes:
+        kind: why.
+        message: one line, without keys or contents of the request.
+        num_attempts: tries made, >= 1.
+    """
+
+    kind: FailureKind
+    message: str
+    num_attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LikelihoodRequest:
+    """Asks for log p(continuation | context).
+
+    Attributes:
+        context: text before; may be empty, then the engine's beginning-of-sequence rule applies.
+        continuation: the text to score; not empty.
+
+    Raises:
+        ConfigError: the continuation is empty.
+    """
+
+    context: str
+    continuation: str
+
+    def __post_init__(self) -> None:
+        if not self.continuation:
+            raise ConfigError("continuation is empty, so there is nothing to score; give at least one character")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likelihood:
+    """The answer to one `LikelihoodRequest`.
+
+    Attributes:
+        logprob: sum over the continuation's tokens, natural logarithm, <= 0.
+        num_tokens: tokens of the continuation.
+        is_greedy: every token was the most likely one; None where the engine cannot tell.
+    """
+
+    logprob: float
+    num_tokens: int
+    is_greedy: bool | None = None
+
+
+@runtime_checkable
+class TextGenerator(Protocol):
+    """Anything that answers requests for text; synchronous, over batches."""
+
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[int, Completion | EngineFailure]]:
+        """Yield (index of the request, answer) as answers come, each index once."""
+        ...
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion | EngineFailure]:
+        """Return the answers in the order of the requests."""
+        ...
+
+
+@runtime_checkable
+class LikelihoodScorer(Protocol):
+    """Anything that scores continuations; synchronous, over batches."""
+
+    def loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
+        """Return the scores in the order of the requests."""
+        ...

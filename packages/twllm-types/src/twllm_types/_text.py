@@ -1,0 +1,22 @@
+"""A document of running text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from twllm_types._json import JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One text with its identity.
+
+    Attributes:
+        id: unique within its source; the same input gives the same id on every run.
+        text: the text; may be empty.
+        metadata: JSON values only (address, date, encoding, ...).
+    """
+
+    id: str
+    text: str
+    metadata: Mapping[str, JsonValue] = field(default_factory=lambda: MappingProxyType({}))
