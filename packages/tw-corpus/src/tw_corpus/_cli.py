@@ -1,0 +1,68 @@
+"""The command `tw-corpus`."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from twllm_runs import ExitCode, make_app, run_app
+
+app = make_app("tw-corpus", package="tw-corpus", help="Curate Taiwanese Mandarin (Traditional Chinese) text.")
+
+
+@app.command
+def curate(
+    inputs: list[Path],
+    *,
+    output: Path,
+    recipe: str = "web",
+    workers: int = 1,
+    # one executor so far; the option exists so that recipes and scripts keep working when others come
+    executor: Literal["local"] = "local",  # noqa: ARG001
+) -> ExitCode:
+    """Curate files and folders into shards.
+
+    Reads JSONL, Parquet, plain text, HTML and WARC. Killed at any moment, the same command goes on.
+
+    Example: tw-corpus curate pages/*.warc.gz --output clean --recipe web
+
+    Args:
+        inputs: files and folders to read.
+        output: folder to write; a finished run of other parameters is never overwritten.
+        recipe: name of a shipped recipe (web, forum, law, news, book) or a YAML file.
+        workers: worker processes; they change the speed, never the result.
+        executor: where tasks run.
+    """
+    from rich.console import Console
+
+    from tw_corpus.curation import curate, load_curation_recipe, show_curation
+    from twllm_runs import current_cli, open_progress
+
+    chosen = load_curation_recipe(recipe)
+    with open_progress(quiet=current_cli().quiet) as progress:
+        curation = curate(inputs, output=output, recipe=chosen, workers=workers, progress=progress)
+    show_curation(Console(), curation)
+    return ExitCode.FAULTS if curation.num_faults else ExitCode.DONE
+
+
+@app.command
+def inspect(output: Path, *, reason: str | None = None, limit: int = 10, max_chars: int = 400) -> None:
+    """Show rejected documents and what decided; without a reason also how many there are of each.
+
+    Example: tw-corpus inspect clean --reason min_han_chars
+
+    Args:
+        output: folder that `tw-corpus curate` wrote.
+        reason: only documents rejected for this reason.
+        limit: most documents to show.
+        max_chars: most characters of each text.
+    """
+    from rich.console import Console
+
+    from tw_corpus.curation import show_rejected
+
+    show_rejected(Console(), output, reason=reason, limit=limit, max_chars=max_chars)
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.exit(run_app(app))

@@ -1,0 +1,43 @@
+"""How inputs are cut into tasks. The cut follows from the inputs alone, never from the number of workers."""
+
+from collections.abc import Iterable, Sequence
+
+from tw_corpus.readers import FoundFile
+from twllm_types import ConfigError
+
+
+def source_of(name: str) -> str:
+    """Return the group that a file is counted under: the first folder below the input, or the file itself."""
+    return name.split("/", 1)[0]
+
+
+def plan_tasks(files: Sequence[FoundFile], *, target_bytes: int, max_files: int) -> tuple[tuple[FoundFile, ...], ...]:
+    """Group consecutive files into tasks.
+
+    A task is closed when another file would bring it over `target_bytes` or `max_files`; a larger file is a task of its
+    own. No input gives no task.
+
+    Args:
+        files: in the order in which documents shall come out.
+        target_bytes: aim for the sum of file sizes in one task, > 0.
+        max_files: most files in one task, > 0.
+
+    Raises:
+        ConfigError: a limit is not positive.
+    """
+    if target_bytes <= 0 or max_files <= 0:
+        raise ConfigError(f"task limits are {target_bytes} bytes and {max_files} files; give numbers > 0")
+    return tuple(_grouped(files, target_bytes, max_files))
+
+
+def _grouped(files: Iterable[FoundFile], target_bytes: int, max_files: int) -> Iterable[tuple[FoundFile, ...]]:
+    group: list[FoundFile] = []
+    num_bytes = 0
+    for file in files:
+        if group and (num_bytes + file.num_bytes > target_bytes or len(group) == max_files):
+            yield tuple(group)
+            group, num_bytes = [], 0
+        group.append(file)
+        num_bytes += file.num_bytes
+    if group:
+        yield tuple(group)

@@ -1,0 +1,234 @@
+"""The page that a curation ends with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tw_corpus._summary import genre_pass_rates
+from tw_corpus._tally import EXACT_DUPLICATE, KEPT, NearMiss, Tally, totals
+from tw_corpus._tally import Sample as TallySample
+from twllm_runs.report import (
+    Bar,
+    Bars,
+    Column,
+    ColumnKind,
+    Fact,
+    Figure,
+    Figures,
+    IntervalRow,
+    Intervals,
+    Link,
+    Links,
+    Prose,
+    Report,
+    Sample,
+    Samples,
+    Section,
+    Table,
+    render_report,
+)
+from twllm_runs.statistics import proportion_estimate
+from twllm_types import JsonObject, RunManifest
+
+_MAX_SOURCES = 40
+
+
+def render_curation_report(manifest: RunManifest, summary: JsonObject, documents: Tally) -> str:
+    """Return `report.html`: funnel, pass rates, documents near a threshold, samples, reading, throughput.
+
+    Args:
+        manifest: of the run.
+        summary: from `summarize`.
+        documents: tallies of all stages, merged.
+    """
+    content: Any = summary
+    recipe: Any = manifest.parameters["recipe"]
+    report = Report(
+        title="tw-corpus: curation report",
+        subtitle=recipe["description"] or "Curation of Taiwanese Mandarin text",
+        facts=(
+            Fact(name="command", value=manifest.command),
+            Fact(name="inputs", value=f"{content['inputs']['num_files']:,} files"),
+            Fact(name="tasks", value=f"{content['inputs']['num_tasks']:,}"),
+            *(Fact(name=name, value=version) for name, version in sorted(manifest.packages.items())),
+        ),
+        sections=(
+            _overview(content, documents),
+            _funnel(documents),
+            _genres(documents),
+            _near(documents),
+            _samples(documents),
+            _reading(content),
+            _files(),
+        ),
+    )
+    return render_report(report)
+
+
+def _overview(content: Any, documents: Tally) -> Section:
+    counts, timing = content["counts"], content["timing"]
+    num_documents = documents.num_documents.total()
+    passed = counts["num_kept"] + counts["num_duplicates"]
+    kept_chars = totals(documents.num_chars, 2).get((KEPT,), 0)
+    figures = Figures(
+        items=(
+            Figure(label="records read", value=counts["num_records"]),
+            Figure(label="documents kept", value=counts["num_kept"], note=f"{kept_chars:,} characters"),
+            Figure(label="rejected by a rule", value=counts["num_rejected"]),
+            Figure(label="exact duplicates", value=counts["num_duplicates"]),
+            Figure(label="faults", value=counts["num_faults"], note="could not be read; see faults.jsonl"),
+            Figure(
+                label="passed the rules",
+                value=proportion_estimate(passed, num_documents),
+                note="duplicates count as passed",
+            ),
+            Figure(
+                label="throughput",
+                value=f"{timing['input_bytes_per_second'] / 1e6:.2f} MB/s",
+                note=f"of input, wall clock of the last start, {timing['seconds']:.1f} s",
+            ),
+        )
+    )
+    return Section(title="Overview", blocks=(figures,))
+
+
+def _funnel(documents: Tally) -> Section:
+    by_source = totals(documents.num_documents, 0, 2)
+    sizes = {source: count for (source,), count in totals(documents.num_documents, 0).items()}
+    sources = sorted(sizes, key=lambda source: (-sizes[source], source))
+    shown = sources[:_MAX_SOURCES]
+
+    def bar(source: str) -> Bar:
+        kept, duplicates = by_source.get((source, KEPT), 0), by_source.get((source, EXACT_DUPLICATE), 0)
+        return Bar(label=source, values=(kept, duplicates, sizes[source] - kept - duplicates))
+
+    bars = Bars(
+        title="Documents by source",
+        series=("kept", "exact duplicates", "rejected"),
+        bars=tuple(bar(source) for source in shown),
+        scale="common",
+        unit="documents",
+        note="" if len(sources) == len(shown) else f"the {len(shown)} largest of {len(sources)} sources",
+    )
+    table = Table(
+        title="Outcome by source and reason",
+        columns=(
+            Column(title="source"),
+            Column(title="outcome", kind=ColumnKind.CODE),
+            Column(title="documents", kind=ColumnKind.COUNT),
+            Column(title="share of the source", kind=ColumnKind.SHARE),
+            Column(title="characters", kind=ColumnKind.COUNT),
+        ),
+        rows=tuple(
+            (source, outcome, count, count / sizes[source], num_chars)
+            for ((source, outcome), count), num_chars in zip(
+                by_source.items(), totals(documents.num_chars, 0, 2).values(), strict=True
+            )
+        ),
+        note="reasons are names of rules in the recipe",
+    )
+    blocks = (bars, table) if sources else (Prose(paragraphs=("No document could be read.",)),)
+    return Section(title="Funnel", blocks=blocks)
+
+
+def _genres(documents: Tally) -> Section:
+    rates = genre_pass_rates(documents)
+    rows = tuple(IntervalRow(label=genre, estimate=estimate) for genre, estimate in rates.items())
+    block = Intervals(title="Share of documents that pass the rules", rows=rows, note="95 % Wilson intervals")
+    return Section(
+        title="Pass rate by genre",
+        blocks=(block,) if rows else (Prose(paragraphs=("No document could be read.",)),),
+        intro="The genre is the field `genre` of the input; documents without one stand under “-”.",
+    )
+
+
+def _near(documents: Tally) -> Section:
+    misses = [miss for rule in sorted(documents.near) for miss in documents.near[rule]]
+    block = (
+        Samples(title="Nearest documents", samples=tuple(map(_near_sample, misses)))
+        if misses
+        else Prose(paragraphs=("No document lies within a tenth of a threshold.",))
+    )
+    return Section(
+        title="Near a threshold",
+        blocks=(block,),
+        intro="Documents within a tenth of a threshold, kept or rejected: where moving it would change the outcome.",
+    )
+
+
+def _near_sample(miss: NearMiss) -> Sample:
+    return Sample(
+        text=miss.excerpt,
+        title=miss.id,
+        tags=(miss.rule, "kept" if miss.kept else "rejected"),
+        facts=(
+            Fact(name="measured", value=f"{miss.value:.4g}"),
+            Fact(name="threshold", value=f"{miss.threshold:.4g}"),
+            Fact(name="source", value=miss.source),
+        ),
+    )
+
+
+def _samples(documents: Tally) -> Section:
+    order = sorted(documents.samples, key=lambda outcome: (outcome != KEPT, outcome))
+    samples = tuple(_outcome_sample(sample) for outcome in order for sample in documents.samples[outcome])
+    return Section(
+        title="Samples",
+        blocks=(Samples(title="Documents by outcome", samples=samples),) if samples else (),
+        intro="Chosen by a hash of the document id: random, and the same on every run. Texts are cut.",
+    )
+
+
+def _outcome_sample(sample: TallySample) -> Sample:
+    return Sample(
+        text=sample.excerpt,
+        title=sample.id,
+        tags=(sample.outcome, sample.source),
+        facts=(
+            *((Fact(name="decided", value=sample.detail),) if sample.detail else ()),
+            Fact(name="characters", value=f"{sample.num_chars:,}"),
+        ),
+    )
+
+
+def _reading(content: Any) -> Section:
+    return Section(
+        title="Reading and normalisation",
+        blocks=(
+            _rows("Encodings of pages", content["encodings"], ("encoding", "evidence")),
+            _rows("Faults", content["faults"], ("source", "reason")),
+            _rows("Ignored on purpose", content["ignored"], ("source", "kind")),
+            _counts("Script of documents", content["scripts"], "script", "documents"),
+            _counts("Changes by normalisation", content["normalisation"], "change", "characters"),
+            _counts("Boilerplate lines removed", content["boilerplate_lines"], "rule", "lines"),
+        ),
+    )
+
+
+def _rows(title: str, rows: Any, names: tuple[str, ...]) -> Table:
+    return Table(
+        title=title,
+        columns=(*(Column(title=name) for name in names), Column(title="number", kind=ColumnKind.COUNT)),
+        rows=tuple((*(row[name] for name in names), row["count"]) for row in rows),
+        note="" if rows else "none",
+    )
+
+
+def _counts(title: str, counts: Mapping[str, int], name: str, unit: str) -> Table:
+    return Table(
+        title=title,
+        columns=(Column(title=name), Column(title=unit, kind=ColumnKind.COUNT)),
+        rows=tuple(sorted(counts.items())),
+        note="" if counts else "none",
+    )
+
+
+def _files() -> Section:
+    links = (
+        Link(path="summary.json", note="every count of this page"),
+        Link(path="run.json", note="inputs with hashes, recipe, versions"),
+        Link(path="README.md", note="dataset card"),
+        Link(path="faults.jsonl", note="what could not be read, with file and position"),
+        Link(path="documents", note="shards"),
+        Link(path="rejected", note="rejected documents with reason and measures; tw-corpus inspect shows them"),
+    )
+    return Section(title="Files", blocks=(Links(links=links),))

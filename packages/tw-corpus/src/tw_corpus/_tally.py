@@ -1,0 +1,199 @@
+"""What a curation counts while it runs: outcomes, changes, samples, documents near a threshold.
+
+A tally is filled inside a task, stored with the task's output, and merged at the end. Merging is associative and
+commutative, so the result depends neither on the number of workers nor on the order in which tasks end.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from twllm_types import ArtifactError, JsonObject
+
+KEPT = "kept"
+EXACT_DUPLICATE = "exact_duplicate"
+NUM_SAMPLES = 12
+NUM_NEAR = 12
+EXCERPT_CHARS = 600
+_NEAR_MARGIN = 0.1
+_COUNTERS = (
+    "num_documents",
+    "num_chars",
+    "num_records",
+    "faults",
+    "ignored",
+    "changes",
+    "boilerplate",
+    "encodings",
+    "scripts",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One document as the report shows it.
+
+    Attributes:
+        key: hash of the id; the smallest keys of an outcome are its samples, which makes the choice random but fixed.
+        id: document id.
+        source: group of inputs.
+        outcome: `kept` or the reason of rejection.
+        detail: what decided, in words; empty for kept documents.
+        excerpt: beginning of the text.
+        num_chars: length of the whole text in characters.
+    """
+
+    key: str
+    id: str
+    source: str
+    outcome: str
+    detail: str
+    excerpt: str
+    num_chars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearMiss:
+    """One document close to a threshold.
+
+    Attributes:
+        margin: relative distance to the threshold, >= 0.
+        id: document id.
+        source: group of inputs.
+        rule: which threshold.
+        kept: on which side the document fell.
+        value: measured.
+        threshold: of the rule.
+        excerpt: beginning of the text.
+    """
+
+    margin: float
+    id: str
+    source: str
+    rule: str
+    kept: bool
+    value: float
+    threshold: float
+    excerpt: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Counts of one task or of a whole stage; an accumulator, so not frozen.
+
+    Attributes:
+        num_documents: by (source, genre, outcome).
+        num_chars: the same, in characters.
+        num_records: records that the readers met, by source: documents, faults and ignored records together.
+        faults: by (source, reason).
+        ignored: records that are no documents (WARC requests), by (source, kind).
+        changes: of normalisation, by kind.
+        boilerplate: removed lines, by rule.
+        encodings: decoded pages, by (encoding, evidence).
+        scripts: documents, by script.
+        samples: by outcome.
+        near: by rule.
+    """
+
+    num_documents: Counter[str] = field(default_factory=Counter[str])
+    num_chars: Counter[str] = field(default_factory=Counter[str])
+    num_records: Counter[str] = field(default_factory=Counter[str])
+    faults: Counter[str] = field(default_factory=Counter[str])
+    ignored: Counter[str] = field(default_factory=Counter[str])
+    changes: Counter[str] = field(default_factory=Counter[str])
+    boilerplate: Counter[str] = field(default_factory=Counter[str])
+    encodings: Counter[str] = field(default_factory=Counter[str])
+    scripts: Counter[str] = field(default_factory=Counter[str])
+    samples: dict[str, list[Sample]] = field(default_factory=dict[str, list[Sample]])
+    near: dict[str, list[NearMiss]] = field(default_factory=dict[str, list[NearMiss]])
+
+    def add_document(
+        self, *, document_id: str, source: str, genre: str, outcome: str, text: str, detail: str = ""
+    ) -> None:
+        """Count one document with its outcome and offer it as a sample."""
+        key = join_key(source, genre, outcome)
+        self.num_documents[key] += 1
+        self.num_chars[key] += len(text)
+        sample = Sample(
+            key=hashlib.sha256(document_id.encode()).hexdigest()[:16],
+            id=document_id,
+            source=source,
+            outcome=outcome,
+            detail=detail,
+            excerpt=text[:EXCERPT_CHARS],
+            num_chars=len(text),
+        )
+        self.samples[outcome] = _smallest_samples([*self.samples.get(outcome, ()), sample])
+
+    def add_near(self, miss: NearMiss) -> None:
+        """Offer a document as one of the nearest to its threshold; far ones are not kept."""
+        if miss.margin <= _NEAR_MARGIN:
+            self.near[miss.rule] = _nearest([*self.near.get(miss.rule, ()), miss])
+
+    def merge(self, other: "Tally") -> None:
+        """Add the counts of `other`."""
+        for name in _COUNTERS:
+            getattr(self, name).update(getattr(other, name))
+        for outcome, samples in other.samples.items():
+            self.samples[outcome] = _smallest_samples([*self.samples.get(outcome, ()), *samples])
+        for rule, misses in other.near.items():
+            self.near[rule] = _nearest([*self.near.get(rule, ()), *misses])
+
+    def merged(self, other: "Tally") -> "Tally":
+        """Return the sum of both; neither is changed."""
+        total = Tally()
+        total.merge(self)
+        total.merge(other)
+        return total
+
+    def to_json(self) -> JsonObject:
+        """Return the stored form; `from_json` reads it back."""
+        stored: dict[str, Any] = {name: dict(sorted(getattr(self, name).items())) for name in _COUNTERS}
+        stored["samples"] = {name: [asdict(sample) for sample in rows] for name, rows in sorted(self.samples.items())}
+        stored["near"] = {name: [asdict(miss) for miss in rows] for name, rows in sorted(self.near.items())}
+        return stored
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what `to_json` returned.
+
+        Raises:
+            ArtifactError: the object is no tally of this version.
+        """
+        try:
+            return cls(
+                **{name: Counter(stored[name]) for name in _COUNTERS},
+                samples={name: [Sample(**row) for row in rows] for name, rows in stored["samples"].items()},
+                near={name: [NearMiss(**row) for row in rows] for name, rows in stored["near"].items()},
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ArtifactError(f"stored counts are not of this version ({error}); use a new --output") from error
+
+
+def join_key(*parts: str) -> str:
+    """Join parts of a counter's key; the separator cannot stand in a file name or reason."""
+    return "\t".join(part.replace("\t", " ") for part in parts)
+
+
+def split_key(key: str) -> tuple[str, ...]:
+    """Undo `join_key`."""
+    return tuple(key.split("\t"))
+
+
+def totals(counter: Mapping[str, int], *positions: int) -> dict[tuple[str, ...], int]:
+    """Sum a counter over all key parts but those at `positions`; sorted by key."""
+    sums: Counter[tuple[str, ...]] = Counter()
+    for key, count in counter.items():
+        parts = split_key(key)
+        sums[tuple(parts[position] for position in positions)] += count
+    return dict(sorted(sums.items()))
+
+
+def _smallest_samples(samples: Iterable[Sample]) -> list[Sample]:
+    return sorted(samples, key=lambda sample: (sample.key, sample.id))[:NUM_SAMPLES]
+
+
+def _nearest(misses: Iterable[NearMiss]) -> list[NearMiss]:
+    return sorted(misses, key=lambda miss: (miss.margin, miss.id))[:NUM_NEAR]

@@ -1,0 +1,145 @@
+"""The reader block: files of any supported format become documents; what cannot be read is counted and listed."""
+# datatrove's blocks are untyped in part
+# pyright: standard
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import orjson
+from datatrove.data import Document
+from datatrove.pipeline.base import PipelineStep
+
+from tw_corpus._plan import source_of
+from tw_corpus._tally import Tally, join_key
+from tw_corpus.readers import Fault, FoundFile, Ignored, Outcome, ReadOptions, Record, read_file
+
+_PROGRESS_SECONDS = 0.3
+
+
+class CorpusReader(PipelineStep):
+    """Reads the files of its task, in order.
+
+    Unlike datatrove's readers it follows Taiwanese encodings, and skips nothing silently: a record that cannot be read
+    becomes a line of the fault list, and a statistic `fault_<reason>`.
+    """
+
+    type = "📖 - READER"
+    name = "tw-corpus reader"
+
+    def __init__(
+        self,
+        tasks: Sequence[Sequence[FoundFile]],
+        options: ReadOptions,
+        *,
+        tally: Tally,
+        faults_folder: Path | None = None,
+        progress_folder: Path | None = None,
+    ) -> None:
+        """Read `tasks[rank]` in the task `rank`.
+
+        Args:
+            tasks: files by task, from `plan_tasks`.
+            options: of the readers.
+            tally: counts of this task.
+            faults_folder: faults are appended to `<faults_folder>/<rank>.jsonl`; None lists them nowhere.
+            progress_folder: the numbers of documents and finished bytes are kept in `<progress_folder>/<rank>`; None
+                keeps them nowhere.
+        """
+        super().__init__()
+        self.tasks = tasks
+        self.options = options
+        self.tally = tally
+        self.faults_folder = faults_folder
+        self.progress_folder = progress_folder
+
+    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        """Yield the readable documents of the task's files, after those of the step before."""
+        yield from data or ()
+        faults = _FaultList(self.faults_folder, rank)
+        progress = _ProgressFile(self.progress_folder, rank)
+        num_bytes = 0
+        with faults:
+            for file in self.tasks[rank]:
+                for outcome in read_file(file.path, name=file.name, options=self.options):
+                    document = self._document(outcome, file, faults)
+                    if document is not None:
+                        yield document
+                    progress.show(num_bytes, documents=isinstance(outcome, Record))
+                num_bytes += file.num_bytes
+                progress.show(num_bytes, documents=False, force=True)
+
+    def _document(self, outcome: Outcome, file: FoundFile, faults: "_FaultList") -> Document | None:
+        match outcome:
+            case Record():
+                self.stat_update("total")
+                return self._readable(outcome, file)
+            case Fault():
+                self.stat_update(f"fault_{outcome.reason}")
+                self.tally.num_records[source_of(file.name)] += 1
+                self.tally.faults[join_key(source_of(file.name), outcome.reason)] += 1
+                faults.add(outcome)
+            case Ignored():
+                self.stat_update(f"ignored_{outcome.kind}")
+                self.tally.num_records[source_of(file.name)] += 1
+                self.tally.ignored[join_key(source_of(file.name), outcome.kind)] += 1
+        return None
+
+    def _readable(self, record: Record, file: FoundFile) -> Document:
+        metadata: dict[str, Any] = dict(record.metadata)
+        given = metadata.get("fields", {})
+        metadata["source"] = _label(given.get("source")) or source_of(file.name)
+        for name in ("genre", "url", "title", "date"):
+            if metadata.get(name) is None and _label(given.get(name)):
+                metadata[name] = given[name]
+        self.tally.num_records[metadata["source"]] += 1
+        if "encoding" in metadata:
+            self.tally.encodings[join_key(metadata["encoding"], metadata["encoding_evidence"])] += 1
+        return Document(text=record.text, id=record.id, metadata=metadata)
+
+
+def _label(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def fault_line(fault: Fault) -> bytes:
+    """Return the line of `faults.jsonl` for one fault."""
+    row = {"path": fault.path, "position": fault.position, "reason": fault.reason, "detail": fault.detail}
+    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class _FaultList:
+    def __init__(self, folder: Path | None, rank: int) -> None:
+        self._path = None if folder is None else folder / f"{rank:05d}.jsonl"
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("wb")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, fault: Fault) -> None:
+        if self._file is not None:
+            self._file.write(fault_line(fault))
+
+
+class _ProgressFile:
+    def __init__(self, folder: Path | None, rank: int) -> None:
+        self._path = None if folder is None else folder / f"{rank:05d}"
+        self._num_documents = 0
+        self._next = 0.0
+
+    def show(self, num_bytes: int, *, documents: bool, force: bool = False) -> None:
+        self._num_documents += documents
+        if self._path is None:
+            return
+        now = time.monotonic()
+        if force or now >= self._next:
+            self._next = now + _PROGRESS_SECONDS
+            self._path.write_text(f"{self._num_documents} {num_bytes}", encoding="ascii")

@@ -1,0 +1,125 @@
+"""Writers of a curation's documents, on datatrove's."""
+# datatrove's blocks are untyped in part
+# pyright: standard
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+from datatrove.data import Document
+from datatrove.pipeline.writers.disk_base import DiskWriter
+from datatrove.pipeline.writers.jsonl import JsonlWriter
+from datatrove.pipeline.writers.parquet import ParquetWriter
+
+from tw_corpus._recipe import OutputFormat
+from tw_corpus._tally import EXACT_DUPLICATE, Tally
+from tw_corpus.blocks._exact import count_document
+
+# own columns; everything else a document carries is one JSON object, so that shards of all inputs have one schema
+_COLUMNS = ("source", "genre", "url", "title", "date")
+DOCUMENT_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        *(pa.field(name, pa.string()) for name in _COLUMNS),
+        pa.field("num_chars", pa.int64(), nullable=False),
+        pa.field("duplicate_count", pa.int64(), nullable=False),
+        pa.field("metadata", pa.string(), nullable=False),
+    ]
+)
+_INTERNAL = ("_task", "duplicate_count")
+
+
+class ParquetDocuments(ParquetWriter):
+    """Writes kept documents as `<folder>/<rank>.parquet`, one schema for all inputs."""
+
+    name = "documents (Parquet)"
+
+    def __init__(self, folder: Path) -> None:
+        """Write to `folder`."""
+        super().__init__(
+            str(folder), "${rank}.parquet", compression="zstd", schema=DOCUMENT_SCHEMA, max_file_size=-1
+        )
+
+    # an override, since datatrove binds a given adapter in a way that only dill can pickle
+    def _default_adapter(self, document: Document) -> dict[str, Any]:
+        row = _document_row(document)
+        row["metadata"] = orjson.dumps(row["metadata"], option=orjson.OPT_SORT_KEYS).decode()
+        return row
+
+
+class JsonlDocuments(JsonlWriter):
+    """Writes kept documents as `<folder>/<rank>.jsonl.gz`."""
+
+    name = "documents (JSONL)"
+
+    def __init__(self, folder: Path) -> None:
+        """Write to `folder`."""
+        super().__init__(str(folder), "${rank}.jsonl", compression="gzip")
+
+    def _default_adapter(self, document: Document) -> dict[str, Any]:
+        return _document_row(document)
+
+
+class RejectedWriter(JsonlWriter):
+    """Writes rejected documents with what decided, `<folder>/<rank>.jsonl.gz`."""
+
+    name = "rejected documents"
+
+    def __init__(self, folder: Path, *, tally: Tally | None = None) -> None:
+        """Write to `folder`.
+
+        Args:
+            folder: of the rejected documents of one stage.
+            tally: counts exact duplicates there; the quality filter counts its own rejections.
+        """
+        super().__init__(str(folder), "${rank}.jsonl", compression="gzip")
+        self.tally = tally
+
+    def write(self, document: Document, rank: int = 0, **kwargs: Any) -> None:
+        """Write one document."""
+        if self.tally is not None:
+            count_document(self.tally, document, EXACT_DUPLICATE, "same text as an earlier document")
+        super().write(document, rank, **kwargs)
+
+    def _default_adapter(self, document: Document) -> dict[str, Any]:
+        metadata = _given_metadata(document)
+        return {
+            "id": document.id,
+            "reason": metadata.pop("filter_reason", EXACT_DUPLICATE),
+            "value": metadata.pop("filter_value", None),
+            "threshold": metadata.pop("filter_threshold", None),
+            "source": metadata.pop("source", None),
+            "text": document.text,
+            "measures": metadata.pop("measures", None),
+            "metadata": metadata,
+        }
+
+
+def document_writer(folder: Path, output_format: OutputFormat) -> DiskWriter:
+    """Return the writer of final shards."""
+    return {OutputFormat.PARQUET: ParquetDocuments, OutputFormat.JSONL: JsonlDocuments}[output_format](folder)
+
+
+def shard_writer(folder: Path) -> DiskWriter:
+    """Return the writer of a shard that only the next stage reads."""
+    return JsonlWriter(str(folder), "${rank}.jsonl", compression="zstd")
+
+
+def _document_row(document: Document) -> dict[str, Any]:
+    metadata = _given_metadata(document)
+    columns = {name: metadata.pop(name, None) for name in _COLUMNS}
+    return {
+        "id": document.id,
+        "text": document.text,
+        **{name: None if value is None else str(value) for name, value in columns.items()},
+        "num_chars": len(document.text),
+        "duplicate_count": int(document.metadata.get("duplicate_count", 0)),
+        "metadata": metadata,
+    }
+
+
+def _given_metadata(document: Document) -> dict[str, Any]:
+    """Return the metadata that readers gave; what later blocks note for each other is left out."""
+    return {key: value for key, value in document.metadata.items() if key not in _INTERNAL}

@@ -1,0 +1,138 @@
+"""Boilerplate: lines that go, and sentences with the same words that stay."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tw_corpus._boilerplate import strip_boilerplate
+
+GONE = [
+    ("continue_reading", "請繼續往下閱讀"),
+    ("continue_reading", "▼ 請繼續往下閱讀 ▼"),
+    ("continue_reading", "廣告　請繼續往下閱讀..."),
+    ("copyright", "山城日報版權所有，禁止擅自轉貼"),
+    ("copyright", "版權所有，未經許可請勿轉載。"),
+    ("copyright", "未經授權，請勿轉載"),
+    ("copyright", "© 2021 山城日報 All Rights Reserved."),
+    ("copyright", "Copyright 2020 Example"),
+    ("share", "分享到 Facebook"),
+    ("share", "分享至LINE"),
+    ("share", "分享 Facebook LINE Twitter"),
+    ("share", "友善列印"),
+    ("share", "複製連結"),
+    ("subscribe", "訂閱電子報"),
+    ("subscribe", "立即訂閱我們的YouTube頻道"),
+    ("subscribe", "加入山城日報 LINE好友"),
+    ("subscribe", "下載山城APP"),
+    ("cookie_notice", "本網站使用 Cookies 以提供更好的使用體驗，繼續瀏覽即表示同意。"),
+    ("cookie_notice", "我同意所有cookies"),
+    ("navigation", "上一頁 | 下一頁"),
+    ("navigation", "回上頁"),
+    ("navigation", "首頁 > 登入 > 註冊"),
+    ("navigation", ":::"),
+    ("navigation", "跳到主要內容區塊"),
+    ("navigation", "您現在的位置：首頁 > 最新消息"),
+    ("navigation", "第 1 / 12 頁"),
+    ("text_size", "字級：小 中 大"),
+    ("text_size", "字體大小 大 中 小"),
+    ("browser_notice", "最佳瀏覽解析度 1024x768，建議使用 Chrome 瀏覽器"),
+    ("browser_notice", "您的瀏覽器不支援JavaScript語法，網頁功能仍可使用"),
+    ("counter", "更新日期：110-05-03"),
+    ("counter", "最後更新時間：2021/5/3 下午 3:05"),
+    ("counter", "瀏覽人次：1,234"),
+    ("counter", "累計點閱次數 567 次"),
+    ("counter", "更新日期：110-05-03 點閱次數：88"),
+    ("related_heading", "延伸閱讀"),
+    ("related_heading", "▶ 相關新聞："),
+    ("related_heading", "你可能有興趣的文章"),
+    ("related_heading", "你可能也會喜歡"),
+]
+
+STAYS = [
+    "請繼續往下閱讀第三章，其中說明了本法的立法經過。",
+    "本著作之版權所有人應於公開發表後三十年內登記。",
+    "他把照片分享到 Facebook 之後，收到許多朋友的祝福。",
+    "老師要求同學訂閱電子報，並在課堂上討論內容",
+    "歡迎加入我們的行列，一起為社區盡一份心力",
+    "cookie 是瀏覽器儲存的小型文字檔，網站用它來記住使用者",
+    "按下「上一頁」即可回到原來的畫面。",
+    "首頁的設計採用了藍色的主視覺",
+    "字級制度是印刷業的重要標準",
+    "更新日期：請見公告欄",
+    "瀏覽人次的計算方式如下",
+    "瀏覽人次從去年的 1,234 增加到今年的 5,678。",
+    "延伸閱讀能幫助學生建立完整的知識架構",
+    "廣告費用占全年預算的三成",
+    "著作權人得禁止他人擅自重製其著作",
+    "第五條　未經主管機關許可，不得轉載前項資料；違者處新臺幣一萬元以下罰鍰。",
+    "English",
+    "首頁",
+    "登入",
+    "LINE",
+    "2021/5/3",
+    "按讚的人數超過了一萬",
+    "加入鹽與糖，小火煮五分鐘",
+    "下載速度每秒可達一百兆位元",
+    "最佳解答是先瀏覽題目再作答",
+    "目前位置在北緯二十三度",
+]
+
+
+@pytest.mark.parametrize(("rule", "line"), GONE)
+def test_strip_boilerplate_line_goes_and_is_counted(rule: str, line: str) -> None:
+    stripped = strip_boilerplate(f"第一段。\n{line}\n第二段。")
+    assert stripped.text == "第一段。\n第二段。"
+    assert dict(stripped.removed) == {rule: 1}
+
+
+@pytest.mark.parametrize("line", STAYS)
+def test_strip_boilerplate_genuine_line_stays(line: str) -> None:
+    text = f"第一段。\n{line}\n第二段。"
+    assert strip_boilerplate(text).text == text
+
+
+def test_strip_boilerplate_related_titles_at_the_end_go() -> None:
+    text = "本文在此結束。\n\n延伸閱讀\n山區道路今晨搶通\n柑橘盛產　農民憂價跌\n\n版權所有，請勿轉載"
+    stripped = strip_boilerplate(text)
+    assert stripped.text == "本文在此結束。"
+    assert dict(stripped.removed) == {"related_heading": 1, "related_tail": 2, "copyright": 1}
+
+
+def test_strip_boilerplate_sentences_behind_a_related_heading_stay() -> None:
+    text = "延伸閱讀\n這本書寫於一九三〇年。作者曾任教職，後來遷居花蓮。"
+    assert strip_boilerplate(text).text == "這本書寫於一九三〇年。作者曾任教職，後來遷居花蓮。"
+
+
+def test_strip_boilerplate_long_list_behind_a_related_heading_stays() -> None:
+    titles = [f"書目第{number}種" for number in range(16)]
+    assert strip_boilerplate("\n".join(["推薦閱讀", *titles])).text == "\n".join(titles)
+
+
+def test_strip_boilerplate_nothing_but_boilerplate_leaves_nothing() -> None:
+    assert strip_boilerplate(":::\n回首頁\n字級：小 中 大\n瀏覽人次：9").text == ""
+
+
+def test_strip_boilerplate_clean_text_comes_back_unchanged() -> None:
+    text = "\n 第一段 \n\n第二段\n"
+    assert strip_boilerplate(text).text == text
+    assert dict(strip_boilerplate(text).removed) == {}
+
+
+LINES = st.one_of(st.sampled_from([*STAYS, *(line for _, line in GONE), ""]), st.text("廣告頁第一：0 |", max_size=8))
+
+
+@given(st.lists(LINES, max_size=12).map("\n".join))
+def test_strip_boilerplate_any_text_is_idempotent(text: str) -> None:
+    once = strip_boilerplate(text)
+    twice = strip_boilerplate(once.text)
+    assert twice.text == once.text
+
+
+@given(st.lists(LINES, max_size=12).map("\n".join))
+def test_strip_boilerplate_lines_kept_and_removed_add_up(text: str) -> None:
+    stripped = strip_boilerplate(text)
+    full = [line for line in text.split("\n") if line.strip()]
+    kept = [line for line in stripped.text.split("\n") if line.strip()]
+    assert len(full) == len(kept) + sum(stripped.removed.values())
+    rest = iter(full)
+    assert all(line in rest for line in kept)

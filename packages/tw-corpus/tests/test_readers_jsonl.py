@@ -1,0 +1,303 @@
+"""JSON lines: good ones are read, bad ones are counted with their place, and nothing is lost in between."""
+
+import gzip
+import json
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tw_corpus.readers import Fault, FaultReason, Ignored, IgnoredKind, Outcome, ReadOptions, Record, read_file
+from twllm_types import ConfigError
+
+PROSE = "臺北市政府今天宣布，公車路線自下個月起重新調整，市民可以在網站上查詢新的時刻表。"
+SIMPLIFIED = "市政府今天宣布，公交线路从下个月起重新调整，市民可以在网站上查询新的时刻表。"
+
+
+def read(path: Path, content: bytes, **options: object) -> list[Outcome]:
+    path.write_bytes(content)
+    return list(read_file(path, options=ReadOptions(**options)))  # type: ignore[arg-type]
+
+
+def line(text: object, **fields: object) -> bytes:
+    return json.dumps({"text": text, **fields}, ensure_ascii=False).encode()
+
+
+def texts(outcomes: Sequence[Outcome]) -> list[str]:
+    return [outcome.text for outcome in outcomes if isinstance(outcome, Record)]
+
+
+def faults(outcomes: Sequence[Outcome]) -> list[tuple[str, FaultReason]]:
+    return [(outcome.position, outcome.reason) for outcome in outcomes if isinstance(outcome, Fault)]
+
+
+def test_read_jsonl_record_carries_id_source_and_fields(tmp_path: Path) -> None:
+    content = line(PROSE, id="n-1", url="https://example.com/1", n=3)
+    (record,) = read(tmp_path / "a.jsonl", content)
+    assert record == Record(
+        id="n-1",
+        text=PROSE,
+        source="a.jsonl",
+        metadata={
+            "format": "jsonl",
+            "position": "line 1",
+            "encoding": "utf-8",
+            "encoding_evidence": "detected",
+            "fields": {"url": "https://example.com/1", "n": 3},
+            "given_id": "n-1",
+        },
+    )
+
+
+def test_read_jsonl_missing_id_is_made_from_name_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(line("x") + b"\n" + line("y"))
+    outcomes = list(read_file(path, options=ReadOptions(), name="部/a.jsonl"))
+    assert [outcome.id for outcome in outcomes if isinstance(outcome, Record)] == ["部/a.jsonl#line-1", "部/a.jsonl#line-2"]
+
+
+@pytest.mark.parametrize("given_id", ["", None, True, 1.5, ["x"]])
+def test_read_jsonl_id_that_is_no_name_is_not_used(tmp_path: Path, given_id: object) -> None:
+    (record,) = read(tmp_path / "a.jsonl", line("x", id=given_id))
+    assert isinstance(record, Record)
+    assert record.id == "a.jsonl#line-1"
+
+
+def test_read_jsonl_repeated_ids_are_made_unique(tmp_path: Path) -> None:
+    rows = [line("a", id="1"), line("b", id=1), line("c", id="1#line-2"), line("d", id="1")]
+    outcomes = read(tmp_path / "a.jsonl", b"\n".join(rows))
+    ids = [outcome.id for outcome in outcomes if isinstance(outcome, Record)]
+    assert ids == ["1", "1#line-2", "1#line-2#line-3", "1#line-4"]
+
+
+def test_read_jsonl_every_bad_line_is_a_fault_in_its_place(tmp_path: Path) -> None:
+    rows = [
+        line("一"),
+        b"{not json",
+        b"[1, 2]",
+        b'"text"',
+        b"null",
+        b"{}",
+        b'{"text": null}',
+        b'{"text": 5}',
+        b'{"text": ["a"]}',
+        b'{"text": {"a": 1}}',
+        b'{"text": true}',
+        b'{"text": "a\x00b"}',
+        b"\xff\xfe{}",
+        b"  ",
+        b'{"text": "first", "text": "last"}',
+        b'{"text": "' + b"[" * 3 + b'"}',
+        b"[" * 3000,
+        line("二"),
+    ]
+    outcomes = read(tmp_path / "a.jsonl", b"\n".join(rows) + b"\n")
+    assert texts(outcomes) == ["一", "last", "[[[", "二"]
+    assert faults(outcomes) == [
+        ("line 2", FaultReason.INVALID_JSON),
+        ("line 3", FaultReason.NOT_AN_OBJECT),
+        ("line 4", FaultReason.NOT_AN_OBJECT),
+        ("line 5", FaultReason.NOT_AN_OBJECT),
+        ("line 6", FaultReason.MISSING_TEXT),
+        ("line 7", FaultReason.MISSING_TEXT),
+        ("line 8", FaultReason.TEXT_NOT_STRING),
+        ("line 9", FaultReason.TEXT_NOT_STRING),
+        ("line 10", FaultReason.TEXT_NOT_STRING),
+        ("line 11", FaultReason.TEXT_NOT_STRING),
+        ("line 12", FaultReason.NUL_BYTE),
+        ("line 13", FaultReason.UNDECODABLE),
+        ("line 17", FaultReason.INVALID_JSON),
+    ]
+    blank = Ignored(path="a.jsonl", position="line 14", kind=IgnoredKind.BLANK_LINE)
+    assert [outcome for outcome in outcomes if isinstance(outcome, Ignored)] == [blank]
+    assert len(outcomes) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("escaped", "text", "num_replaced"),
+    [
+        (r"cut \ud83d", "cut \ufffd", 1),
+        (r"\ude00\ud83d\ude00\ud800x", "\ufffd😀\ufffdx", 2),
+        (r"\\ud800 \ud83d\ude00", r"\ud800 😀", None),
+    ],
+)
+def test_read_jsonl_lone_surrogates_are_replaced_and_counted(
+    tmp_path: Path, escaped: str, text: str, num_replaced: int | None
+) -> None:
+    (record,) = read(tmp_path / "a.jsonl", b'{"text": "%s"}' % escaped.encode())
+    assert isinstance(record, Record)
+    assert record.text == text
+    assert record.metadata.get("num_surrogates_replaced") == num_replaced
+    record.text.encode("utf-8")
+
+
+def test_read_jsonl_lone_surrogate_in_a_broken_line_is_still_invalid(tmp_path: Path) -> None:
+    assert faults(read(tmp_path / "a.jsonl", rb'{"text": "\ud800"')) == [("line 1", FaultReason.INVALID_JSON)]
+
+
+def test_read_jsonl_other_text_field_is_read(tmp_path: Path) -> None:
+    outcomes = read(tmp_path / "a.jsonl", b'{"content": "x", "key": "k"}', text_field="content", id_field="key")
+    assert [(outcome.id, outcome.text) for outcome in outcomes if isinstance(outcome, Record)] == [("k", "x")]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst", ".JSONL.GZ", ".ndjson"])
+def test_read_jsonl_compressed_or_plain_gives_the_same(tmp_path: Path, suffix: str) -> None:
+    content = b"\n".join(line(f"{PROSE}{number}") for number in range(500))
+    stored = gzip.compress(content) if suffix.lower().endswith("gz") else content
+    stored = zstandard.compress(content) if suffix.endswith("zst") else stored
+    outcomes = read(tmp_path / f"a{suffix}", stored)
+    assert texts(outcomes) == [f"{PROSE}{number}" for number in range(500)]
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_read_jsonl_several_streams_in_one_file_are_read_on(tmp_path: Path, suffix: str) -> None:
+    compress = gzip.compress if suffix == "gz" else zstandard.compress
+    content = compress(line("一") + b"\n") + compress(line("二") + b"\n") + (b"\x00" * 512 if suffix == "gz" else b"")
+    assert texts(read(tmp_path / f"a.jsonl.{suffix}", content)) == ["一", "二"]
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_read_jsonl_cut_stream_gives_what_came_before_and_one_fault(tmp_path: Path, suffix: str) -> None:
+    rows = [line(f"{PROSE}{number * number}") for number in range(20_000)]
+    compress = gzip.compress if suffix == "gz" else zstandard.compress
+    stored = compress(b"\n".join(rows))
+    outcomes = read(tmp_path / f"a.jsonl.{suffix}", stored[: len(stored) // 2])
+    read_texts = texts(outcomes)
+    assert 1000 < len(read_texts) < 20_000
+    assert read_texts == [f"{PROSE}{number * number}" for number in range(len(read_texts))]
+    assert faults(outcomes) == [(f"line {len(read_texts) + 1}", FaultReason.TRUNCATED_ARCHIVE)]
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_read_jsonl_damaged_stream_is_one_fault(tmp_path: Path, suffix: str) -> None:
+    compress = gzip.compress if suffix == "gz" else zstandard.compress
+    stored = bytearray(compress(b"\n".join(line(f"{PROSE}{number}") for number in range(5000))))
+    stored[-40:-20] = b"\xff" * 20
+    outcomes = read(tmp_path / f"a.jsonl.{suffix}", bytes(stored))
+    assert [reason for _, reason in faults(outcomes)] == [FaultReason.CORRUPT_ARCHIVE]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.jsonl", b"", FaultReason.EMPTY_FILE),
+        ("a.jsonl.gz", b"", FaultReason.EMPTY_FILE),
+        ("a.jsonl.gz", b'{"text": "x"}', FaultReason.CORRUPT_ARCHIVE),
+        ("a.jsonl.zst", b'{"text": "x"}', FaultReason.CORRUPT_ARCHIVE),
+        ("a.jsonl", gzip.compress(b'{"text": "x"}'), FaultReason.UNKNOWN_FORMAT),
+        ("a.jsonl", zstandard.compress(b'{"text": "x"}'), FaultReason.UNKNOWN_FORMAT),
+        ("a.csv", b"text\nx", FaultReason.UNKNOWN_FORMAT),
+    ],
+)
+def test_read_jsonl_file_that_is_not_what_its_name_says_is_one_fault(
+    tmp_path: Path, name: str, content: bytes, reason: FaultReason
+) -> None:
+    assert faults(read(tmp_path / name, content)) == [("file", reason)]
+
+
+def test_read_jsonl_file_that_is_gone_is_a_fault(tmp_path: Path) -> None:
+    (fault,) = read_file(tmp_path / "gone.jsonl")
+    assert isinstance(fault, Fault)
+    assert (fault.path, fault.reason) == ("gone.jsonl", FaultReason.UNREADABLE_FILE)
+    assert str(tmp_path) not in fault.detail
+
+
+def test_read_jsonl_disk_error_while_reading_is_a_fault(tmp_path: Path) -> None:
+    # The memory of a process starts with no page mapped: reading there is a real input/output error.
+    (tmp_path / "a.jsonl").symlink_to("/proc/self/mem")
+    assert faults(list(read_file(tmp_path / "a.jsonl"))) == [("file", FaultReason.UNREADABLE_FILE)]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_read_jsonl_giant_line_is_skipped_in_bounded_memory(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.jsonl{suffix}"
+    giant = b'{"text": "' + b"a" * (200 * 1024 * 1024) + b'"}'
+    content = line("一") + b"\n" + giant + b"\n" + line("二")
+    length = len(giant)
+    if suffix:
+        content = gzip.compress(content, 1) if suffix == ".gz" else zstandard.compress(content)
+    path.write_bytes(content)
+    del giant, content
+    tracemalloc.start()
+    outcomes = list(read_file(path, options=ReadOptions(max_record_bytes=1024 * 1024)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert texts(outcomes) == ["一", "二"]
+    assert faults(outcomes) == [("line 2", FaultReason.RECORD_TOO_LARGE)]
+    assert any(str(length) in outcome.detail for outcome in outcomes if isinstance(outcome, Fault))
+    assert peak < 80 * 1024 * 1024
+
+
+def test_read_jsonl_giant_last_line_without_end_is_a_fault(tmp_path: Path) -> None:
+    outcomes = read(tmp_path / "a.jsonl", b'{"text": "' + b"a" * 1000, max_record_bytes=100)
+    assert faults(outcomes) == [("line 1", FaultReason.RECORD_TOO_LARGE)]
+
+
+@pytest.mark.parametrize(("codec", "text", "encoding"), [("cp950", PROSE, "cp950"), ("gb18030", SIMPLIFIED, "gb18030")])
+def test_read_jsonl_in_another_encoding_is_detected_for_the_file(
+    tmp_path: Path, codec: str, text: str, encoding: str
+) -> None:
+    rows = ['{"text": "plain"}', *(f'{{"text": "{text}{number}"}}' for number in range(2000)), '{"text": "end"}']
+    outcomes = read(tmp_path / "a.jsonl", "\n".join(rows).encode(codec))
+    assert texts(outcomes) == ["plain", *(f"{text}{number}" for number in range(2000)), "end"]
+    assert {outcome.metadata["encoding"] for outcome in outcomes[1:] if isinstance(outcome, Record)} == {encoding}
+
+
+def test_read_jsonl_lines_in_a_second_encoding_are_faults(tmp_path: Path) -> None:
+    rows = [line(PROSE), line("plain"), line(PROSE).decode().encode("cp950"), line(PROSE)]
+    outcomes = read(tmp_path / "a.jsonl", b"\n".join(rows))
+    assert texts(outcomes) == [PROSE, "plain", PROSE]
+    assert faults(outcomes) == [("line 3", FaultReason.UNDECODABLE)]
+
+
+def test_read_jsonl_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    outcomes = read(tmp_path / "a.jsonl", b"\xef\xbb\xbf" + line("一") + b"\n" + line("二"))
+    assert texts(outcomes) == ["一", "二"]
+    assert [outcome.metadata["encoding_evidence"] for outcome in outcomes if isinstance(outcome, Record)] == ["bom"] * 2
+
+
+def test_read_jsonl_utf16_with_mark_is_read(tmp_path: Path) -> None:
+    assert texts(read(tmp_path / "a.jsonl", '{"text": "一"}\r\n{"text": "二"}'.encode("utf-16"))) == ["一", "二"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{\x00}\x00\n", b"\xff\xfe\x00\xdc\x00\x00"])
+def test_read_jsonl_broken_utf16_is_a_fault(tmp_path: Path, content: bytes) -> None:
+    assert faults(read(tmp_path / "a.jsonl", content))[-1][1] is FaultReason.UNDECODABLE
+
+
+ROWS = st.sampled_from(
+    [line("好"), line("x", id="same"), b"", b"  ", b"{", b"[]", b"{}", b'{"text":1}', b"\xff", b'{"text":"\x00"}', b'"'],
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ROWS, min_size=1, max_size=12), st.sampled_from([b"\n", b"\r\n"]))
+def test_read_jsonl_outcomes_are_as_many_as_lines_and_ids_are_unique(
+    tmp_path: Path, rows: list[bytes], end: bytes
+) -> None:
+    outcomes = read(tmp_path / "a.jsonl", end.join(rows) + end)
+    assert len(outcomes) == len(rows)
+    assert [outcome.position for outcome in outcomes if not isinstance(outcome, Record)] == [
+        f"line {number}" for number, outcome in enumerate(outcomes, start=1) if not isinstance(outcome, Record)
+    ]
+    ids = [outcome.id for outcome in outcomes if isinstance(outcome, Record)]
+    assert len(set(ids)) == len(ids)
+    assert list(read_file(tmp_path / "a.jsonl")) == outcomes
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"text_field": ""}, "text_field"),
+        ({"id_field": ""}, "id_field"),
+        ({"max_record_bytes": 0}, "max_record_bytes"),
+        ({"max_replaced_share": 1.5}, "max_replaced_share"),
+    ],
+)
+def test_read_options_out_of_range_are_refused_by_name(options: dict[str, object], name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        ReadOptions(**options)  # type: ignore[arg-type]
