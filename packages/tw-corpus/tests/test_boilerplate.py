@@ -85,6 +85,11 @@ def test_strip_boilerplate_line_goes_and_is_counted(rule: str, line: str) -> Non
     assert dict(stripped.removed) == {rule: 1}
 
 
+def test_strip_boilerplate_long_line_stays() -> None:
+    line = "© " + "長" * 90
+    assert strip_boilerplate(line).text == line
+
+
 @pytest.mark.parametrize("line", STAYS)
 def test_strip_boilerplate_genuine_line_stays(line: str) -> None:
     text = f"第一段。\n{line}\n第二段。"

@@ -17,7 +17,8 @@ NEWS = """<!DOCTYPE html><html><head><title> 山城 迎來
 <p>合歡山區清晨<b>飄下</b>細雪，<a href="/road">公路總局</a>提醒用路人加掛雪鏈。</p>
 <p>氣象站測得<br>零下一度。</p>
 <ul><li>雪鏈<li>保暖衣物</ul></article>
-<ul><li><a href="/1">連假車潮湧現國道</a></li><li><a href="/2">柑橘盛產價格下滑</a></li><li><a href="/3">球隊奪下冠軍</a></li></ul>
+<ul><li><a href="/1">連假車潮湧現國道</a></li>
+<li><a href="/2">柑橘盛產價格下滑</a></li><li><a href="/3">球隊奪下冠軍</a></li></ul>
 <div id="footer">地址：山城路一號</div><script>var x = 1;</script></body></html>"""
 
 
@@ -117,8 +118,9 @@ def test_extract_nesting_without_end_is_refused() -> None:
 
 
 def test_extract_many_nested_link_lists_stop_at_the_budget_and_keep_text() -> None:
-    text = extract_html("<div>" * 400 + "正文" * 50 + "</div>" * 400).text
-    assert text == "正文" * 50
+    links = "<a href='1'>甲</a><a href='2'>乙</a><a href='3'>丙</a>"
+    page = "<div>" * 900 + "正文" * 500 + f"<ul><li>{links}</ul>" + "</div>" * 900
+    assert extract_html(page).text.replace("\n", "").replace(" ", "") == "正文" * 500 + "•甲乙丙"
 
 
 def test_extract_shared_law_pages_hold_their_articles() -> None:

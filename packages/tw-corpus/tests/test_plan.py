@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tw_corpus._plan import plan_tasks, source_of
+from tw_corpus._plan import input_of, plan_tasks
 from tw_corpus.readers import FileFormat, FoundFile
 from twllm_types import ConfigError
 
@@ -45,5 +45,5 @@ def test_plan_with_an_impossible_limit_is_refused(target_bytes: int, max_files: 
         plan_tasks([], target_bytes=target_bytes, max_files=max_files)
 
 
-def test_source_is_the_first_folder_or_the_file_itself() -> None:
-    assert [source_of(name) for name in ("news.jsonl", "big5/a/b.html")] == ["news.jsonl", "big5"]
+def test_input_is_the_first_folder_or_the_file_itself() -> None:
+    assert [input_of(name) for name in ("news.jsonl", "big5/a/b.html")] == ["news.jsonl", "big5"]

@@ -76,7 +76,12 @@ def test_extract_ptt_author_among_the_pushes_is_speaker_zero() -> None:
 
 def test_extract_ptt_consecutive_pushes_of_one_speaker_are_one_turn() -> None:
     long = "這條路線從登山口出發以後會先經過一段很陡的石階然後"
-    pushes = push("推", "mochi", long) + push("→", "mochi", "才到稜線") + push("→", "mochi", "加油") + push("推", "rice", "嗯")
+    pushes = (
+        push("推", "mochi", long)
+        + push("→", "mochi", "才到稜線")
+        + push("→", "mochi", "加油")
+        + push("推", "rice", "嗯")
+    )
     found = article(page("內文", pushes))
     assert [(turn.speaker, turn.content) for turn in found.turns()] == [(1, f"{long}才到稜線 加油"), (2, "嗯")]
     assert found.text.endswith(f"推 {long}才到稜線 加油\n推 嗯")
@@ -201,12 +206,16 @@ def test_extract_ptt_deleted_author_is_nobody() -> None:
 
 
 def test_extract_ptt_big5_page_is_read_after_decoding() -> None:
-    payload = page("宏碁的山友。", push("推", "mochi", "好")).replace("<head>", '<head><meta charset="big5">').encode("cp950")
+    payload = (
+        page("宏碁的山友。", push("推", "mochi", "好")).replace("<head>", '<head><meta charset="big5">').encode("cp950")
+    )
     assert article(decode(payload).text).body == "宏碁的山友。"
 
 
 def test_extract_ptt_nobody_can_be_found_in_the_result() -> None:
-    pushes = push("推", "mochi", "grape7 好") + push("→", "Rice99", "同上 mochi") + push("噓", "tofu88", "198.51.100.9 是我")
+    pushes = (
+        push("推", "mochi", "grape7 好") + push("→", "Rice99", "同上 mochi") + push("噓", "tofu88", "198.51.100.9 是我")
+    )
     found = article(page(QUOTE + "\n--\ntofu88 的簽名檔", pushes, title="Re: [心得] 給 mochi"))
     text = everything(found)
     for name in ("tofu88", "豆腐先生", "mochi", "Rice99", "grape7", "葡萄", "桃子", "簽名檔", "03:04:05", "01/02"):

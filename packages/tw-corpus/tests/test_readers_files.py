@@ -2,7 +2,10 @@
 
 import gzip
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -135,6 +138,18 @@ def test_read_html_bad_file_is_one_fault(tmp_path: Path, content: bytes, reason:
     assert faults(read(tmp_path / "a.html", content, max_record_bytes=limit)) == [("file", reason)]
 
 
+@contextmanager
+def as_ordinary_user() -> Iterator[None]:
+    """Give up the rights of root, to whom no file is closed."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
 def make(root: Path, *names: str) -> None:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +157,17 @@ def make(root: Path, *names: str) -> None:
 
 
 def test_find_inputs_folder_is_listed_by_name_and_named_from_the_folder(tmp_path: Path) -> None:
-    make(tmp_path / "in", "b.txt", "a/z.jsonl.gz", "a/y.HTM", "a.warc.gz", "c.parquet", "a/x.csv", ".hidden.txt", ".git/config")
+    make(
+        tmp_path / "in",
+        "b.txt",
+        "a/z.jsonl.gz",
+        "a/y.HTM",
+        "a.warc.gz",
+        "c.parquet",
+        "a/x.csv",
+        ".hidden.txt",
+        ".git/config",
+    )
     found = find_inputs([tmp_path / "in"])
     assert [(file.name, file.format) for file in found.files] == [
         ("a.warc.gz", FileFormat.WARC),
@@ -194,8 +219,7 @@ def test_find_inputs_links_are_followed_once_and_broken_ones_are_faults(tmp_path
 
 def test_find_inputs_name_that_is_not_utf8_is_escaped(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    with open(os.fsencode(tmp_path / "in") + b"/\xa4\xa4.txt", "wb") as file:
-        file.write(b"x")
+    (tmp_path / "in" / os.fsdecode(b"\xa4\xa4.txt")).write_bytes(b"x")
     (found,) = find_inputs([tmp_path / "in"]).files
     assert found.name == "\\xa4\\xa4.txt"
 
@@ -205,14 +229,28 @@ def test_find_inputs_missing_path_is_refused(tmp_path: Path) -> None:
         find_inputs([tmp_path / "gone"])
 
 
-def test_find_inputs_folder_that_cannot_be_listed_is_a_fault(tmp_path: Path) -> None:
-    (tmp_path / "in" / "closed").mkdir(parents=True)
-    make(tmp_path, "in/a.txt")
-    (tmp_path / "in/closed").chmod(0)
-    if os.access(tmp_path / "in/closed", os.R_OK):
-        pytest.skip("this user may read every folder")
-    found = find_inputs([tmp_path / "in"])
+def test_find_inputs_folder_that_cannot_be_listed_is_a_fault() -> None:
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        make(root, "in/a.txt", "in/closed/b.txt")
+        (root / "in/closed").chmod(0)
+        with as_ordinary_user():
+            found = find_inputs([root / "in"])
+        (root / "in/closed").chmod(0o755)
+    assert [file.name for file in found.files] == ["a.txt"]
     assert [(fault.path, fault.reason) for fault in found.faults] == [("closed", FaultReason.UNREADABLE_FILE)]
+
+
+def test_read_file_without_permission_is_a_fault() -> None:
+    with TemporaryDirectory() as name:
+        path = Path(name) / "a.txt"
+        Path(name).chmod(0o755)
+        path.write_bytes(b"x")
+        path.chmod(0)
+        with as_ordinary_user():
+            outcomes = list(read_file(path))
+    assert faults(outcomes) == [("file", FaultReason.UNREADABLE_FILE)]
 
 
 def test_find_inputs_empty_folder_gives_nothing(tmp_path: Path) -> None:

@@ -57,7 +57,10 @@ def test_read_jsonl_missing_id_is_made_from_name_and_line(tmp_path: Path) -> Non
     path = tmp_path / "a.jsonl"
     path.write_bytes(line("x") + b"\n" + line("y"))
     outcomes = list(read_file(path, options=ReadOptions(), name="部/a.jsonl"))
-    assert [outcome.id for outcome in outcomes if isinstance(outcome, Record)] == ["部/a.jsonl#line-1", "部/a.jsonl#line-2"]
+    assert [outcome.id for outcome in outcomes if isinstance(outcome, Record)] == [
+        "部/a.jsonl#line-1",
+        "部/a.jsonl#line-2",
+    ]
 
 
 @pytest.mark.parametrize("given_id", ["", None, True, 1.5, ["x"]])
@@ -172,6 +175,13 @@ def test_read_jsonl_cut_stream_gives_what_came_before_and_one_fault(tmp_path: Pa
     assert faults(outcomes) == [(f"line {len(read_texts) + 1}", FaultReason.TRUNCATED_ARCHIVE)]
 
 
+def test_read_jsonl_cut_before_the_encoding_is_decided_loses_no_line(tmp_path: Path) -> None:
+    stored = gzip.compress(line("plain") + b"\n" + line("一") + b"\n" + line("二"))
+    outcomes = read(tmp_path / "a.jsonl.gz", stored[:-4])
+    assert texts(outcomes) == ["plain", "一"]
+    assert faults(outcomes) == [("line 3", FaultReason.TRUNCATED_ARCHIVE)]
+
+
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
 def test_read_jsonl_damaged_stream_is_one_fault(tmp_path: Path, suffix: str) -> None:
     compress = gzip.compress if suffix == "gz" else zstandard.compress
@@ -244,7 +254,7 @@ def test_read_jsonl_in_another_encoding_is_detected_for_the_file(
     rows = ['{"text": "plain"}', *(f'{{"text": "{text}{number}"}}' for number in range(2000)), '{"text": "end"}']
     outcomes = read(tmp_path / "a.jsonl", "\n".join(rows).encode(codec))
     assert texts(outcomes) == ["plain", *(f"{text}{number}" for number in range(2000)), "end"]
-    assert {outcome.metadata["encoding"] for outcome in outcomes[1:] if isinstance(outcome, Record)} == {encoding}
+    assert {str(outcome.metadata["encoding"]) for outcome in outcomes[1:] if isinstance(outcome, Record)} == {encoding}
 
 
 def test_read_jsonl_lines_in_a_second_encoding_are_faults(tmp_path: Path) -> None:
@@ -270,7 +280,19 @@ def test_read_jsonl_broken_utf16_is_a_fault(tmp_path: Path, content: bytes) -> N
 
 
 ROWS = st.sampled_from(
-    [line("好"), line("x", id="same"), b"", b"  ", b"{", b"[]", b"{}", b'{"text":1}', b"\xff", b'{"text":"\x00"}', b'"'],
+    [
+        line("好"),
+        line("x", id="same"),
+        b"",
+        b"  ",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"text":1}',
+        b"\xff",
+        b'{"text":"\x00"}',
+        b'"',
+    ],
 )
 
 

@@ -1,7 +1,10 @@
 """Parquet: rows are read one by one; damage costs what it hits and is counted."""
+# pyarrow's types are partial
+# pyright: basic
 
-import datetime
+import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +13,7 @@ import pytest
 from tw_corpus.readers import Fault, FaultReason, Outcome, ReadOptions, Record, read_file
 
 
-def write(path: Path, columns: dict[str, object], **options: object) -> Path:
+def write(path: Path, columns: dict[str, object], **options: Any) -> Path:
     pq.write_table(pa.table(columns), path, **options)
     return path
 
@@ -27,7 +30,7 @@ def test_read_parquet_rows_carry_ids_and_plain_columns(tmp_path: Path) -> None:
             "id": ["x", None],
             "score": [0.5, float("nan")],
             "source": pa.array(["甲", "乙"]).dictionary_encode(),
-            "day": [datetime.date(2020, 1, 1)] * 2,
+            "day": [dt.date(2020, 1, 1)] * 2,
             "tags": [["a"], ["b"]],
         },
     )
@@ -78,7 +81,8 @@ def test_read_parquet_without_text_column_is_one_fault_that_names_the_columns(tm
 
 
 @pytest.mark.parametrize(
-    ("keep", "reason"), [(-10, FaultReason.TRUNCATED_ARCHIVE), (6, FaultReason.TRUNCATED_ARCHIVE), (0, FaultReason.EMPTY_FILE)]
+    ("keep", "reason"),
+    [(-10, FaultReason.TRUNCATED_ARCHIVE), (6, FaultReason.TRUNCATED_ARCHIVE), (0, FaultReason.EMPTY_FILE)],
 )
 def test_read_parquet_cut_short_is_one_fault(tmp_path: Path, keep: int, reason: FaultReason) -> None:
     path = write(tmp_path / "a.parquet", {"text": ["一"] * 100})

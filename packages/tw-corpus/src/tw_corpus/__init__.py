@@ -1,0 +1,41 @@
+"""Curation of Taiwanese Mandarin text: decode, extract, normalise, measure, decide.
+
+These functions work on strings and bytes, and importing them imports neither datatrove nor a parser. `tw_corpus.readers`
+reads files, `tw_corpus.blocks` holds the datatrove blocks, `tw_corpus.curation` the whole job.
+"""
+
+from tw_corpus._boilerplate import Stripped, strip_boilerplate
+from tw_corpus._decode import Decoded, decode
+from tw_corpus._extract import Extracted, extract_html
+from tw_corpus._measure import Measures, measure
+from tw_corpus._normalize import NormalizationChanges, Normalized, normalize
+from tw_corpus._ptt import PttArticle, extract_ptt
+from tw_corpus._rules import Kept, Margin, QualityRules, Rejected, decide, margins
+from tw_corpus._script import Script, ScriptCounts, ScriptVerdict, count_script, script_of
+
+__all__ = [
+    "Decoded",
+    "Extracted",
+    "Kept",
+    "Margin",
+    "Measures",
+    "NormalizationChanges",
+    "Normalized",
+    "PttArticle",
+    "QualityRules",
+    "Rejected",
+    "Script",
+    "ScriptCounts",
+    "ScriptVerdict",
+    "Stripped",
+    "count_script",
+    "decide",
+    "decode",
+    "extract_html",
+    "extract_ptt",
+    "margins",
+    "measure",
+    "normalize",
+    "script_of",
+    "strip_boilerplate",
+]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tw_corpus._execute import Stage, WorkerPool
-from tw_corpus._plan import plan_tasks, source_of
+from tw_corpus._plan import input_of, plan_tasks
 from tw_corpus._recipe import CurationRecipe, ExactDedup, OutputFormat
 from tw_corpus._summary import CurationCounts, account, summarize
 from tw_corpus._tally import EXACT_DUPLICATE, Tally, join_key
@@ -196,11 +196,11 @@ def _found_tally(found: Inputs) -> Tally:
     """Count what was met while looking for files: unknown formats, hidden files."""
     tally = Tally()
     for fault in found.faults:
-        tally.num_records[source_of(fault.path)] += 1
-        tally.faults[join_key(source_of(fault.path), fault.reason)] += 1
+        tally.num_records[input_of(fault.path)] += 1
+        tally.faults[join_key(input_of(fault.path), fault.reason)] += 1
     for ignored in found.ignored:
-        tally.num_records[source_of(ignored.path)] += 1
-        tally.ignored[join_key(source_of(ignored.path), ignored.kind)] += 1
+        tally.num_records[input_of(ignored.path)] += 1
+        tally.ignored[join_key(input_of(ignored.path), ignored.kind)] += 1
     return tally
 
 

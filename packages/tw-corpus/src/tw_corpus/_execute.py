@@ -1,7 +1,7 @@
 """Running the tasks of a stage in worker processes, on top of datatrove's executor contract.
 
-It keeps datatrove's folders of completed tasks, task logs and statistics. design/0002-workers.md says why datatrove's own
-local executor does not serve.
+It keeps datatrove's folders of completed tasks, task logs and statistics. design/0002-workers.md says why datatrove's
+own local executor does not serve.
 """
 # datatrove's executors carry partial types only
 # pyright: standard
@@ -50,6 +50,7 @@ class _TaskRunner(PipelineExecutor):
 
     def __init__(self, stage: Stage, logging_folder: Path) -> None:
         super().__init__(list(stage.steps), logging_dir=str(logging_folder))
+        self._folder = logging_folder
         self._num_tasks = stage.num_tasks
 
     @property
@@ -70,9 +71,7 @@ class _TaskRunner(PipelineExecutor):
         if self.is_rank_completed(rank):
             return
         logger.remove()
-        log = logger.add(
-            self.logging_dir.resolve_paths(f"logs/task_{rank:05d}.log"), level="INFO", mode="w", diagnose=False
-        )
+        log = logger.add(self._folder / "logs" / f"task_{rank:05d}.log", level="INFO", mode="w", diagnose=False)
         try:
             documents: Iterable[Document] = ()
             for step in self.pipeline:

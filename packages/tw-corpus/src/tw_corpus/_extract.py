@@ -6,9 +6,9 @@ trafilatura runs the lines of a table cell together, keeps the line breaks of th
 headings. So the full text is taken, from a tree in which what is navigation by its markup is marked and skipped:
 
 1. elements that say so: ``nav``, ``aside``, page footers, ARIA roles, and a closed list of class names and ids;
-2. blocks that consist of links: at least three, and at least 60 % of the characters (80 % in tables and paragraphs,
-   90 % where the block holds a sentence); after the link density of Kohlschütter et al. 2010, "Boilerplate Detection
-   using Shallow Text Features".
+2. blocks that consist of links: at least three, and at least 60 % of the characters (80 % in paragraphs and around
+   tables, 90 % where the block holds a sentence); after the link density of Kohlschütter et al. 2010, "Boilerplate
+   Detection using Shallow Text Features".
 
 Readings in ``ruby`` (``rt``, ``rp``) are left out: they would stand between the characters of a word.
 """
@@ -52,7 +52,9 @@ _VOID = frozenset(
 )
 _PRESCAN_CHARS = 2048
 # Elements that only an end tag closes; a page that piles them up takes a parser quadratic time and memory.
-_NESTING = re.compile(r"<(/?)(?:div|ul|ol|dl|table|blockquote|center|section|article|span|font|b|i|em|strong)\b", re.IGNORECASE)
+_NESTING = re.compile(
+    r"<(/?)(?:div|ul|ol|dl|table|blockquote|center|section|article|span|font|b|i|em|strong)\b", re.IGNORECASE
+)
 _MAX_DEPTH = 1000
 _BLANK_LINES = re.compile(r"\n{3,}")
 
@@ -139,7 +141,8 @@ def _mark_link_blocks(tree: HTMLTree, *, budget: int) -> None:
         if len(links) < _MIN_LINKS:
             continue
         linked = sum(len(_SPACE.sub("", link.text or "")) for link in links)
-        least = _LINK_SHARE_IN_TABLE if block.tag in ("table", "td", "p") else _LINK_SHARE
+        is_table = block.tag in ("table", "td", "p") or block.query_selector("table") is not None
+        least = _LINK_SHARE_IN_TABLE if is_table else _LINK_SHARE
         if linked >= len(text) * (_LINK_SHARE_WITH_SENTENCE if _SENTENCE_END.search(text) else least):
             block.set_attribute(_MARK, "")
 

@@ -26,7 +26,7 @@ class RejectedDocument:
         reason: stable string.
         value: measured, or None where nothing was measured (duplicates).
         threshold: that decided, or None.
-        source: group of inputs.
+        source: input that it came from.
         text: normalised text.
         measures: all measures by name; empty for duplicates.
     """
@@ -112,7 +112,7 @@ def _document(row: dict[str, Any]) -> RejectedDocument:
         reason=row["reason"],
         value=row["value"],
         threshold=row["threshold"],
-        source=row["source"] or "-",
+        source=row["input"] or "-",
         text=row["text"],
         measures=row["measures"] or {},
     )

@@ -28,7 +28,7 @@ from twllm_runs import (
 )
 from twllm_types import ConfigError, DataError, InputFile, JsonObject
 
-_PACKAGES = ("tw-corpus", "twllm-runs", "twllm-types", "datatrove", "lxml", "orjson", "pyarrow", "fastwarc")
+_PACKAGES = ("tw-corpus", "twllm-runs", "twllm-types", "datatrove", "resiliparse", "orjson", "pyarrow", "numpy")
 _MAX_WORKERS = 1024
 
 

@@ -6,7 +6,7 @@ from tw_corpus.readers import FoundFile
 from twllm_types import ConfigError
 
 
-def source_of(name: str) -> str:
+def input_of(name: str) -> str:
     """Return the group that a file is counted under: the first folder below the input, or the file itself."""
     return name.split("/", 1)[0]
 

@@ -29,7 +29,7 @@ from twllm_runs.report import (
 from twllm_runs.statistics import proportion_estimate
 from twllm_types import JsonObject, RunManifest
 
-_MAX_SOURCES = 40
+_MAX_INPUTS = 40
 
 
 def render_curation_report(manifest: RunManifest, summary: JsonObject, documents: Tally) -> str:
@@ -92,41 +92,41 @@ def _overview(content: Any, documents: Tally) -> Section:
 
 
 def _funnel(documents: Tally) -> Section:
-    by_source = totals(documents.num_documents, 0, 2)
-    sizes = {source: count for (source,), count in totals(documents.num_documents, 0).items()}
-    sources = sorted(sizes, key=lambda source: (-sizes[source], source))
-    shown = sources[:_MAX_SOURCES]
+    by_input = totals(documents.num_documents, 0, 2)
+    sizes = {name: count for (name,), count in totals(documents.num_documents, 0).items()}
+    inputs = sorted(sizes, key=lambda name: (-sizes[name], name))
+    shown = inputs[:_MAX_INPUTS]
 
-    def bar(source: str) -> Bar:
-        kept, duplicates = by_source.get((source, KEPT), 0), by_source.get((source, EXACT_DUPLICATE), 0)
-        return Bar(label=source, values=(kept, duplicates, sizes[source] - kept - duplicates))
+    def bar(name: str) -> Bar:
+        kept, duplicates = by_input.get((name, KEPT), 0), by_input.get((name, EXACT_DUPLICATE), 0)
+        return Bar(label=name, values=(kept, duplicates, sizes[name] - kept - duplicates))
 
     bars = Bars(
-        title="Documents by source",
+        title="Documents by input",
         series=("kept", "exact duplicates", "rejected"),
-        bars=tuple(bar(source) for source in shown),
+        bars=tuple(bar(name) for name in shown),
         scale="common",
         unit="documents",
-        note="" if len(sources) == len(shown) else f"the {len(shown)} largest of {len(sources)} sources",
+        note="" if len(inputs) == len(shown) else f"the {len(shown)} largest of {len(inputs)} inputs",
     )
     table = Table(
-        title="Outcome by source and reason",
+        title="Outcome by input and reason",
         columns=(
-            Column(title="source"),
+            Column(title="input"),
             Column(title="outcome", kind=ColumnKind.CODE),
             Column(title="documents", kind=ColumnKind.COUNT),
-            Column(title="share of the source", kind=ColumnKind.SHARE),
+            Column(title="share of the input", kind=ColumnKind.SHARE),
             Column(title="characters", kind=ColumnKind.COUNT),
         ),
         rows=tuple(
-            (source, outcome, count, count / sizes[source], num_chars)
-            for ((source, outcome), count), num_chars in zip(
-                by_source.items(), totals(documents.num_chars, 0, 2).values(), strict=True
+            (name, outcome, count, count / sizes[name], num_chars)
+            for ((name, outcome), count), num_chars in zip(
+                by_input.items(), totals(documents.num_chars, 0, 2).values(), strict=True
             )
         ),
         note="reasons are names of rules in the recipe",
     )
-    blocks = (bars, table) if sources else (Prose(paragraphs=("No document could be read.",)),)
+    blocks = (bars, table) if inputs else (Prose(paragraphs=("No document could be read.",)),)
     return Section(title="Funnel", blocks=blocks)
 
 
@@ -163,7 +163,7 @@ def _near_sample(miss: NearMiss) -> Sample:
         facts=(
             Fact(name="measured", value=f"{miss.value:.4g}"),
             Fact(name="threshold", value=f"{miss.threshold:.4g}"),
-            Fact(name="source", value=miss.source),
+            Fact(name="input", value=miss.source),
         ),
     )
 
@@ -195,8 +195,8 @@ def _reading(content: Any) -> Section:
         title="Reading and normalisation",
         blocks=(
             _rows("Encodings of pages", content["encodings"], ("encoding", "evidence")),
-            _rows("Faults", content["faults"], ("source", "reason")),
-            _rows("Ignored on purpose", content["ignored"], ("source", "kind")),
+            _rows("Faults", content["faults"], ("input", "reason")),
+            _rows("Ignored on purpose", content["ignored"], ("input", "kind")),
             _counts("Script of documents", content["scripts"], "script", "documents"),
             _counts("Changes by normalisation", content["normalisation"], "change", "characters"),
             _counts("Boilerplate lines removed", content["boilerplate_lines"], "rule", "lines"),

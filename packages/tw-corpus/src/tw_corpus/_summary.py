@@ -96,9 +96,9 @@ def summarize(
     return {
         "counts": cast("JsonObject", asdict(counts)),
         "inputs": {"num_files": len(files), "num_bytes": num_bytes, "num_tasks": num_tasks},
-        "funnel": _rows(documents.num_documents, ("source", "genre", "outcome"), num_chars=documents.num_chars),
-        "faults": _rows(documents.faults, ("source", "reason")),
-        "ignored": _rows(documents.ignored, ("source", "kind")),
+        "funnel": _rows(documents.num_documents, ("input", "genre", "outcome"), num_chars=documents.num_chars),
+        "faults": _rows(documents.faults, ("input", "reason")),
+        "ignored": _rows(documents.ignored, ("input", "kind")),
         "pass_rate_by_genre": {
             genre: cast("JsonObject", asdict(estimate)) for genre, estimate in genre_pass_rates(documents).items()
         },

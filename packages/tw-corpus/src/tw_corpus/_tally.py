@@ -14,6 +14,7 @@ from twllm_types import ArtifactError, JsonObject
 
 KEPT = "kept"
 EXACT_DUPLICATE = "exact_duplicate"
+INPUT_FIELD = "input"
 NUM_SAMPLES = 12
 NUM_NEAR = 12
 EXCERPT_CHARS = 600
@@ -38,7 +39,7 @@ class Sample:
     Attributes:
         key: hash of the id; the smallest keys of an outcome are its samples, which makes the choice random but fixed.
         id: document id.
-        source: group of inputs.
+        source: input that the document came from.
         outcome: `kept` or the reason of rejection.
         detail: what decided, in words; empty for kept documents.
         excerpt: beginning of the text.
@@ -61,7 +62,7 @@ class NearMiss:
     Attributes:
         margin: relative distance to the threshold, >= 0.
         id: document id.
-        source: group of inputs.
+        source: input that the document came from.
         rule: which threshold.
         kept: on which side the document fell.
         value: measured.
@@ -84,7 +85,7 @@ class Tally:
     """Counts of one task or of a whole stage; an accumulator, so not frozen.
 
     Attributes:
-        num_documents: by (source, genre, outcome).
+        num_documents: by (input, genre, outcome).
         num_chars: the same, in characters.
         num_records: records that the readers met, by source: documents, faults and ignored records together.
         faults: by (source, reason).
@@ -163,8 +164,9 @@ class Tally:
             ArtifactError: the object is no tally of this version.
         """
         try:
+            counters: dict[str, Any] = {name: Counter(stored[name]) for name in _COUNTERS}
             return cls(
-                **{name: Counter(stored[name]) for name in _COUNTERS},
+                **counters,
                 samples={name: [Sample(**row) for row in rows] for name, rows in stored["samples"].items()},
                 near={name: [NearMiss(**row) for row in rows] for name, rows in stored["near"].items()},
             )

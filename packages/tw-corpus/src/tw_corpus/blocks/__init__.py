@@ -5,7 +5,7 @@ and `QualityFilter` fit into any datatrove pipeline; the other names serve `tw-c
 """
 
 # datatrove uses importlib.metadata without importing it
-import importlib.metadata  # noqa: F401
+import importlib.metadata  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 from tw_corpus.blocks._exact import CountOutcome, exact_filter, exact_search, exact_signatures
 from tw_corpus.blocks._quality import QualityFilter

@@ -16,7 +16,7 @@ from datatrove.pipeline.dedup.exact_dedup import (
 from datatrove.pipeline.writers.disk_base import DiskWriter
 from datatrove.utils.hashing import HashConfig
 
-from tw_corpus._tally import KEPT, Tally
+from tw_corpus._tally import INPUT_FIELD, KEPT, Tally
 
 _HIGHEST_PRIORITY = 65_535
 _TASK_FIELD = "_task"
@@ -94,7 +94,7 @@ def count_document(tally: Tally, document: Document, outcome: str, detail: str =
     """Count one document of a pipeline with its outcome."""
     tally.add_document(
         document_id=document.id,
-        source=str(document.metadata.get("source", "-")),
+        source=str(document.metadata.get(INPUT_FIELD, "-")),
         genre=str(document.metadata.get("genre", "-")),
         outcome=outcome,
         text=document.text,

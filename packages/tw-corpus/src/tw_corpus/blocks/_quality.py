@@ -11,7 +11,7 @@ from datatrove.pipeline.writers.disk_base import DiskWriter
 from tw_corpus._measure import Measures, measure
 from tw_corpus._rules import QualityRules, Rejected, decide, margins
 from tw_corpus._script import script_of
-from tw_corpus._tally import EXCERPT_CHARS, NearMiss, Tally
+from tw_corpus._tally import EXCERPT_CHARS, INPUT_FIELD, NearMiss, Tally
 
 
 class QualityFilter(BaseFilter):
@@ -52,7 +52,7 @@ class QualityFilter(BaseFilter):
 
     def _count(self, tally: Tally, doc: Document, measures: Measures, rejected: Rejected | None) -> None:
         tally.scripts[script_of(doc.text).script] += 1
-        source = str(doc.metadata.get("source", "-"))
+        source = str(doc.metadata.get(INPUT_FIELD, "-"))
         if rejected is not None:
             tally.add_document(
                 document_id=doc.id,

@@ -11,8 +11,8 @@ import orjson
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from tw_corpus._plan import source_of
-from tw_corpus._tally import Tally, join_key
+from tw_corpus._plan import input_of
+from tw_corpus._tally import INPUT_FIELD, Tally, join_key
 from tw_corpus.readers import Fault, FoundFile, Ignored, Outcome, ReadOptions, Record, read_file
 
 _PROGRESS_SECONDS = 0.3
@@ -77,23 +77,23 @@ class CorpusReader(PipelineStep):
                 return self._readable(outcome, file)
             case Fault():
                 self.stat_update(f"fault_{outcome.reason}")
-                self.tally.num_records[source_of(file.name)] += 1
-                self.tally.faults[join_key(source_of(file.name), outcome.reason)] += 1
+                self.tally.num_records[input_of(file.name)] += 1
+                self.tally.faults[join_key(input_of(file.name), outcome.reason)] += 1
                 faults.add(outcome)
             case Ignored():
                 self.stat_update(f"ignored_{outcome.kind}")
-                self.tally.num_records[source_of(file.name)] += 1
-                self.tally.ignored[join_key(source_of(file.name), outcome.kind)] += 1
+                self.tally.num_records[input_of(file.name)] += 1
+                self.tally.ignored[join_key(input_of(file.name), outcome.kind)] += 1
         return None
 
     def _readable(self, record: Record, file: FoundFile) -> Document:
         metadata: dict[str, Any] = dict(record.metadata)
         given = metadata.get("fields", {})
-        metadata["source"] = _label(given.get("source")) or source_of(file.name)
-        for name in ("genre", "url", "title", "date"):
+        metadata[INPUT_FIELD] = input_of(file.name)
+        for name in ("source", "genre", "url", "title", "date"):
             if metadata.get(name) is None and _label(given.get(name)):
                 metadata[name] = given[name]
-        self.tally.num_records[metadata["source"]] += 1
+        self.tally.num_records[metadata[INPUT_FIELD]] += 1
         if "encoding" in metadata:
             self.tally.encodings[join_key(metadata["encoding"], metadata["encoding_evidence"])] += 1
         return Document(text=record.text, id=record.id, metadata=metadata)

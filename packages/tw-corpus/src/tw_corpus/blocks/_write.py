@@ -13,11 +13,11 @@ from datatrove.pipeline.writers.jsonl import JsonlWriter
 from datatrove.pipeline.writers.parquet import ParquetWriter
 
 from tw_corpus._recipe import OutputFormat
-from tw_corpus._tally import EXACT_DUPLICATE, Tally
+from tw_corpus._tally import EXACT_DUPLICATE, INPUT_FIELD, Tally
 from tw_corpus.blocks._exact import count_document
 
 # own columns; everything else a document carries is one JSON object, so that shards of all inputs have one schema
-_COLUMNS = ("source", "genre", "url", "title", "date")
+_COLUMNS = ("input", "source", "genre", "url", "title", "date")
 DOCUMENT_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -38,9 +38,7 @@ class ParquetDocuments(ParquetWriter):
 
     def __init__(self, folder: Path) -> None:
         """Write to `folder`."""
-        super().__init__(
-            str(folder), "${rank}.parquet", compression="zstd", schema=DOCUMENT_SCHEMA, max_file_size=-1
-        )
+        super().__init__(str(folder), "${rank}.parquet", compression="zstd", schema=DOCUMENT_SCHEMA, max_file_size=-1)
 
     # an override, since datatrove binds a given adapter in a way that only dill can pickle
     def _default_adapter(self, document: Document) -> dict[str, Any]:
@@ -90,7 +88,8 @@ class RejectedWriter(JsonlWriter):
             "reason": metadata.pop("filter_reason", EXACT_DUPLICATE),
             "value": metadata.pop("filter_value", None),
             "threshold": metadata.pop("filter_threshold", None),
-            "source": metadata.pop("source", None),
+            "input": metadata.pop(INPUT_FIELD, None),
+            "url": metadata.pop("url", None),
             "text": document.text,
             "measures": metadata.pop("measures", None),
             "metadata": metadata,

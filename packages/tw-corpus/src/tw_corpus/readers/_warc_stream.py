@@ -168,13 +168,13 @@ def _record(feed: _Feed, max_bytes: int) -> RawRecord | Damage:
     def damaged(reason: FaultReason, detail: str) -> Damage:
         return Damage(position=position, reason=reason, detail=detail)
 
-    is_start = feed.peek(len(_VERSION)) == _VERSION
+    is_start = _VERSION.startswith(feed.peek(len(_VERSION)))
     header = feed.take_header() if is_start else None
     if header is None:
         if is_start and (found := feed.resume()) is not None:
             return damaged(found.reason, found.detail)
         feed.skip_to_record()
-        return damaged(FaultReason.MALFORMED_RECORD, "no WARC header where a record must start")
+        return damaged(FaultReason.MALFORMED_RECORD, "no whole WARC header where a record must start")
     headers = parse_headers(header.partition(b"\n")[2])
     length = headers.get("content-length", "")
     if not _LENGTH.fullmatch(length):

@@ -1,0 +1,63 @@
+"""Install each wheel of the workspace alone in a clean environment, import it, and run its commands' --help.
+
+Usage: python .ci/check_wheels.py DIST
+"""
+
+import email
+import subprocess
+import sys
+import tempfile
+import zipfile
+from configparser import ConfigParser
+from pathlib import Path
+
+
+def wheel_metadata(wheel: Path) -> tuple[str, list[str], list[str]]:
+    """Return (distribution name, import names, console scripts) of a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        info = next(name.split("/")[0] for name in names if name.split("/")[0].endswith(".dist-info"))
+        metadata = email.message_from_bytes(archive.read(f"{info}/METADATA"))
+        scripts = ConfigParser()
+        if f"{info}/entry_points.txt" in names:
+            scripts.read_string(archive.read(f"{info}/entry_points.txt").decode())
+    imports = sorted({name.split("/")[0] for name in names if name.endswith("/__init__.py") and name.count("/") == 1})
+    commands = list(scripts["console_scripts"]) if scripts.has_section("console_scripts") else []
+    return str(metadata["Name"]), imports, commands
+
+
+def check(wheel: Path, dist: Path) -> None:
+    """Install one wheel with only its declared dependencies and try it."""
+    name, imports, commands = wheel_metadata(wheel)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = Path(folder)
+        python = environment / "bin" / "python"
+        run("uv", "venv", "--quiet", "--python", sys.executable, folder)
+        run("uv", "pip", "install", "--quiet", "--python", str(python), "--find-links", str(dist), str(wheel))
+        run("uv", "pip", "check", "--quiet", "--python", str(python))
+        for module in imports:
+            run(str(python), "-I", "-c", f"import {module}; assert {module}.__all__")
+        for command in commands:
+            run(str(environment / "bin" / command), "--help")
+    print(f"{name}: installs alone; imports {', '.join(imports)}; --help of {', '.join(commands) or 'no command'}")
+
+
+def run(*command: str) -> None:
+    """Run a command; on failure print what it wrote and stop."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"failed: {' '.join(command)}\n{done.stdout}{done.stderr}")
+
+
+def main() -> None:
+    """Check every wheel in the folder that the command line names."""
+    dist = Path(sys.argv[1])
+    wheels = sorted(dist.glob("*.whl"))
+    if not wheels:
+        sys.exit(f"no wheel in {dist}")
+    for wheel in wheels:
+        check(wheel, dist)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The quickstart as a newcomer runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+COMMAND = Path(sys.executable).parent / "taiwan-llm"
+SAMPLE = Path(__file__).parents[1] / "src" / "twllm_pipeline" / "sample"
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+    output = tmp_path_factory.mktemp("quickstart") / "out"
+    done = subprocess.run(
+        [COMMAND, "quickstart", "--output", output], capture_output=True, text=True, check=False, timeout=300
+    )
+    return output, done
+
+
+def expected() -> list[dict[str, Any]]:
+    return [json.loads(row) for row in (SAMPLE / "expected.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_quickstart_ends_clean_and_names_a_report_that_stands_alone(
+    quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    output, done = quickstart
+    assert done.returncode == 0, done.stderr
+    assert f"Open {output / 'report.html'}" in done.stdout
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "<link" not in page
+    assert 'src="http' not in page
+    assert "documents kept" in page
+
+
+def test_quickstart_reads_every_document_of_the_sample(
+    quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    output, _ = quickstart
+    counts = json.loads((output / "summary.json").read_text(encoding="utf-8"))["counts"]
+    assert counts["num_records"] - counts["num_ignored"] == len(expected())
+    assert counts["num_faults"] == 0
+
+
+def test_quickstart_outcomes_are_those_that_the_sample_was_written_for(
+    quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    output, _ = quickstart
+    kept = {
+        key
+        for path in (output / "documents").glob("*.parquet")
+        for row in pq.read_table(path).to_pylist()
+        for key in (row["id"], row["url"])
+        if key
+    }
+    wrong = [
+        f"{row['id']} ({row['genre']}) should be {row['expected']}"
+        for row in expected()
+        if (row["expected"] == "kept") is not bool({row["id"], row["path"].removeprefix("corpus/"), row["url"]} & kept)
+    ]
+    assert wrong == []
+
+
+def test_quickstart_again_does_nothing_and_names_the_report(
+    quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    output, _ = quickstart
+    again = subprocess.run(
+        [COMMAND, "quickstart", "--output", output], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "finished before; nothing was done" in again.stdout
+    assert "report.html" in again.stdout
