@@ -167,6 +167,8 @@ def run_with(
         check=False,
         timeout=120,
         preexec_fn=limit,
+        # a coverage measurement of the child would write its own file, which a full disk breaks too
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
     )
 
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
+from twllm_runs import open_run
 
 IMPORTABLE = Path(__file__).parent / "importable"
 sys.path.insert(0, str(IMPORTABLE))
@@ -146,6 +149,45 @@ def test_curate_refuses_the_folder_of_a_run_with_other_parameters(inputs: Path, 
     assert done.returncode == 2
     assert "parameters.recipe" in done.stderr
     assert "another --output" in done.stderr
+
+
+def test_curate_without_deduplication_writes_all_documents_as_jsonl(inputs: Path) -> None:
+    recipe = inputs.parent / "plain.yaml"
+    recipe.write_text("exact_dedup: null\nstrip_boilerplate: false\noutput_format: jsonl\n", encoding="utf-8")
+    output = inputs.parent / "plain"
+    subprocess.run(
+        [COMMAND, "--quiet", "curate", inputs, "--output", output, "--recipe", recipe], capture_output=True, check=False
+    )
+    documents = rows(output / "documents")
+    assert len(documents) == 8 * 25
+    assert {row["duplicate_count"] for row in documents} == {0}
+    assert "documents/*.jsonl.gz" in (output / "README.md").read_text(encoding="utf-8")
+
+
+def test_inspect_of_an_unfinished_run_says_so(tmp_path: Path) -> None:
+    with open_run(tmp_path / "out", command="tw-corpus curate", parameters={}):
+        pass
+    done = subprocess.run([COMMAND, "inspect", tmp_path / "out"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "the run is not finished" in done.stderr
+
+
+def test_inspect_negative_limit_is_refused(undisturbed: Path) -> None:
+    done = subprocess.run(
+        [COMMAND, "inspect", undisturbed, "--limit", "-1"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "numbers >= 0" in done.stderr
+
+
+def test_inspect_damaged_file_is_named(inputs: Path, undisturbed: Path) -> None:
+    copy = inputs.parent / "damaged"
+    shutil.copytree(undisturbed, copy)
+    (path, *_) = sorted((copy / "rejected" / "quality").glob("*.gz"))
+    path.write_bytes(path.read_bytes()[:-12])
+    done = subprocess.run([COMMAND, "inspect", copy, "--limit", "1000"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"{path} cannot be read" in done.stderr
 
 
 def test_inspect_shows_reasons_and_documents(undisturbed: Path) -> None:
