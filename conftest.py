@@ -5,6 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# a deadline per example would be a timed assertion
+settings.register_profile("taiwan-llm", deadline=None)
+settings.load_profile("taiwan-llm")
 
 DATA_VARIABLE = "TWLLM_DATA"
 

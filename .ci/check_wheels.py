@@ -1,4 +1,4 @@
-"""Install each wheel of the workspace alone in a clean environment, import it, and run its commands' --help.
+"""Install each wheel of the workspace alone in a clean environment, import it, and run its commands.
 
 Usage: python .ci/check_wheels.py DIST
 """
@@ -10,6 +10,13 @@ import tempfile
 import zipfile
 from configparser import ConfigParser
 from pathlib import Path
+
+# a first real use of each command, beyond --help: what a missing dependency would break
+FIRST_USES = {
+    "taiwan-llm": ("quickstart", "--output", "out"),
+    "tw-corpus": ("curate", "page.html", "--output", "out"),
+}
+PAGE = "<html><head><title>測試</title></head><body><p>早上的市場很熱鬧，賣菜的阿姨一邊招呼一邊算錢。</p></body>"
 
 
 def wheel_metadata(wheel: Path) -> tuple[str, list[str], list[str]]:
@@ -37,14 +44,16 @@ def check(wheel: Path, dist: Path) -> None:
         run("uv", "pip", "check", "--quiet", "--python", str(python))
         for module in imports:
             run(str(python), "-I", "-c", f"import {module}; assert {module}.__all__")
+        (environment / "page.html").write_text(PAGE, encoding="utf-8")
         for command in commands:
             run(str(environment / "bin" / command), "--help")
-    print(f"{name}: installs alone; imports {', '.join(imports)}; --help of {', '.join(commands) or 'no command'}")
+            run(str(environment / "bin" / command), *FIRST_USES[command], folder=environment)
+    print(f"{name}: installs alone; imports {', '.join(imports)}; runs {', '.join(commands) or 'no command'}")
 
 
-def run(*command: str) -> None:
+def run(*command: str, folder: Path | None = None) -> None:
     """Run a command; on failure print what it wrote and stop."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode:
         sys.exit(f"failed: {' '.join(command)}\n{done.stdout}{done.stderr}")
 

@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from tw_corpus import QualityRules
 
 COMMAND = Path(sys.executable).parent / "tw-corpus"
 GOOD = "這是一段寫得清清楚楚的文字，用來確認壞掉的資料不會把好的資料一起帶走，長度也足夠通過規則。"
@@ -83,8 +86,11 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Pat
         warc_record(page("i1")) + broken.replace(b"WARC/1.0", b"XXXX/1.0") + warc_record(page("i3"))
     )
     os.mkfifo(inputs / "pipe.jsonl")
+    # the good texts differ in a few characters only
+    recipe = folder / "recipe.yaml"
+    recipe.write_text("near_dedup: null\n", encoding="utf-8")
     done = subprocess.run(
-        [COMMAND, "--quiet", "curate", inputs, "--output", folder / "out"],
+        [COMMAND, "--quiet", "curate", inputs, "--output", folder / "out", "--recipe", recipe],
         capture_output=True,
         text=True,
         check=False,
@@ -182,7 +188,8 @@ def test_full_disk_is_one_clear_error_and_the_run_continues_when_there_is_space(
     ]
     (inputs / "a.jsonl").write_text("\n".join(rows), encoding="utf-8")
     recipe = tmp_path / "all.yaml"
-    recipe.write_text("rules: {max_simplified_share: null, min_function_char_share: null}\n", encoding="utf-8")
+    every_rule_off = dict.fromkeys((rule.name for rule in fields(QualityRules)), None)
+    recipe.write_text(json.dumps({"rules": every_rule_off}), encoding="utf-8")
 
     def small_files_only() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -207,7 +214,9 @@ def test_full_disk_is_one_clear_error_and_the_run_continues_when_there_is_space(
         ("tasks: {max_files: 0}\n", "max_files"),
         ("reading: {max_record_bytes: 0}\n", "max_record_bytes"),
         ("output_format: csv\n", "output_format"),
-        ("exact_dedup: {num_buckets: 0}\n", "num_buckets"),
+        ("near_dedup: {num_buckets: 0}\n", "num_buckets"),
+        ("search_buckets: 0\n", "search_buckets"),
+        ("pii: {mode: pseudonymise}\n", "key_file"),
         ("rules: [\n", "recipe.yaml"),
     ],
 )

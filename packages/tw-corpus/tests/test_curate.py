@@ -7,12 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from tw_corpus._rules import RULE_KEYS
 from twllm_runs import open_run
 
 IMPORTABLE = Path(__file__).parent / "importable"
@@ -20,7 +22,10 @@ sys.path.insert(0, str(IMPORTABLE))
 from sample_inputs import text_of, write_inputs  # noqa: E402 - found through the line above
 
 COMMAND = Path(sys.executable).parent / "tw-corpus"
-RECIPE = "rules: {min_han_chars: 20, max_simplified_share: 0.2}\ntasks: {max_files: 1}\n"
+RECIPE = """rules: {min_han_chars: 20, max_simplified_share: 0.2}
+near_dedup: {min_shingles: 200}
+tasks: {max_files: 1}
+"""
 
 
 def start(inputs: Path, output: Path, *options: str) -> "subprocess.Popen[str]":
@@ -113,22 +118,73 @@ def test_curate_gives_the_same_with_more_workers(inputs: Path, undisturbed: Path
     assert content(output) == content(undisturbed)
 
 
-def test_curate_killed_again_and_again_ends_with_the_same(inputs: Path, undisturbed: Path) -> None:
-    output = inputs.parent / "killed"
-    num_killed = 0
-    # the delays fall into start-up, reading, deduplication and writing; an attempt that ends first is no kill
-    for seconds in (0.6, 1.4, 1.9, 2.4, 2.9, 3.4):
-        process = start(inputs, output, "--workers", "2")
-        try:
-            process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
-            num_killed += 1
+def num_completed(output: Path, stage: str) -> int:
+    folder = output / "work" / "logs" / stage / "completions"
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def kill_inside(inputs: Path, output: Path, stage: str, *, after: int) -> int:
+    """Start a run, kill it without warning once `after` tasks of a stage are through; return how many were then."""
+    process = start(inputs, output, "--workers", "2")
+    deadline = time.monotonic() + 60
+    while num_completed(output, stage) < after and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    return num_completed(output, stage)
+
+
+def test_curate_killed_in_every_stage_ends_with_the_same(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path / "inputs", num_files=24, num_rows=120)
+    code, _, errors = curate(inputs, tmp_path / "undisturbed")
+    assert code == 3, errors
+    output = tmp_path / "killed"
+    stages = [("filter", 3), ("filter", 12), ("exact-signatures", 5), ("near-signatures", 4), ("near-search", 4)]
+    caught = [kill_inside(inputs, output, stage, after=after) for stage, after in [*stages, ("write", 5)]]
     code, _, errors = curate(inputs, output)
     assert code == 3, errors
-    assert num_killed >= 2
-    assert content(output) == content(undisturbed)
+    # killed in the middle of the stage, not before or after it
+    assert sum(0 < done < total for done, total in zip(caught, (24, 24, 24, 24, 14, 24), strict=True)) >= 4, caught
+    assert content(output) == content(tmp_path / "undisturbed")
+
+
+def test_curate_worker_killed_is_one_error_and_the_next_start_continues(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path / "inputs", num_files=12, num_rows=200)
+    process = start(inputs, tmp_path / "out")
+    while not (children := worker_pids(process.pid)) and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(children[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "worker process of stage 'filter' died" in errors
+    assert curate(inputs, tmp_path / "out")[0] == 3
+
+
+def worker_pids(parent: int) -> list[int]:
+    """Find the spawned workers of a process; multiprocessing's resource tracker is no worker."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                status = (entry / "status").read_text(encoding="ascii", errors="replace")
+                command = (entry / "cmdline").read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if f"PPid:\t{parent}\n" in status and b"spawn_main" in command:
+                found.append(int(entry.name))
+    return found
+
+
+def test_curate_interrupted_stops_soon_and_continues(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path / "inputs", num_files=12, num_rows=200)
+    process = start(inputs, tmp_path / "out")
+    while num_completed(tmp_path / "out", "filter") < 2 and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert "the same command continues" in errors
+    assert curate(inputs, tmp_path / "out")[0] == 3
 
 
 def test_curate_run_again_after_the_end_does_nothing(inputs: Path, undisturbed: Path) -> None:
@@ -153,7 +209,9 @@ def test_curate_refuses_the_folder_of_a_run_with_other_parameters(inputs: Path, 
 
 def test_curate_without_deduplication_writes_all_documents_as_jsonl(inputs: Path) -> None:
     recipe = inputs.parent / "plain.yaml"
-    recipe.write_text("exact_dedup: null\nstrip_boilerplate: false\noutput_format: jsonl\n", encoding="utf-8")
+    recipe.write_text(
+        "exact_dedup: false\nnear_dedup: null\nstrip_boilerplate: false\noutput_format: jsonl\n", encoding="utf-8"
+    )
     output = inputs.parent / "plain"
     subprocess.run(
         [COMMAND, "--quiet", "curate", inputs, "--output", output, "--recipe", recipe], capture_output=True, check=False
@@ -209,3 +267,89 @@ def test_inspect_unknown_reason_lists_those_of_the_run(undisturbed: Path) -> Non
     )
     assert done.returncode == 2
     assert "exact_duplicate, min_han_chars" in done.stderr
+
+
+def test_curate_keeps_benchmark_items_out_and_reports_each(tmp_path: Path) -> None:
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    question = "小明用三枝鉛筆換了兩塊橡皮擦，如果他有十二枝鉛筆，最多可以換到幾塊橡皮擦？"
+    texts = [f"補習班講義：{question}（A）六（B）八，請大家寫在筆記本上。", text_of(3), text_of(40)]
+    rows_in = [json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts)]
+    (inputs / "a.jsonl").write_text("\n".join(rows_in), encoding="utf-8")
+    exam = tmp_path / "exam.jsonl"
+    items = [question, "這一題沒有出現在任何地方，所以不會被找到，對吧？", "短"]
+    exam.write_text("\n".join(json.dumps({"question": item}) for item in items), encoding="utf-8")
+    code, _, errors = curate(inputs, tmp_path / "out", "--decontaminate", str(exam))
+    assert code == 0, errors
+    report = [
+        json.loads(line) for line in (tmp_path / "out" / "contamination.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    assert [(row["item"], row["outcome"], row["num_documents"]) for row in report] == [
+        ("exam:1", "found", 1),
+        ("exam:2", "clean", 0),
+        ("exam:3", "too_short", 0),
+    ]
+    (hit,) = report[0]["documents"]
+    assert texts[0][hit["start"] : hit["end"]] == hit["text"] == question.rstrip("？")
+    (rejected,) = rows(tmp_path / "out" / "rejected" / "contaminated")
+    assert (rejected["id"], rejected["reason"], rejected["value"]) == ("0", "contaminated", 1.0)
+
+
+def test_curate_with_an_unusable_benchmark_is_refused_before_any_work(inputs: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "exam.jsonl"
+    empty.write_text('{"answer": "A"}\n', encoding="utf-8")
+    code, _, errors = curate(inputs, tmp_path / "out", "--decontaminate", str(empty))
+    assert code == 2
+    assert "no row holds a question" in errors
+    assert not (tmp_path / "out").exists()
+
+
+def test_curate_removes_paragraphs_that_many_documents_share(tmp_path: Path) -> None:
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    footer = "本報導由社區通訊提供，歡迎大家把身邊的新鮮事寄給我們，讓更多鄰居知道。"
+    texts = [f"{text_of(number * 37)}\n{footer}" for number in range(6)] + [footer]
+    rows_in = [json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts)]
+    (inputs / "a.jsonl").write_text("\n".join(rows_in), encoding="utf-8")
+    recipe = tmp_path / "paragraphs.yaml"
+    recipe.write_text("repeated_paragraphs: {min_documents: 5}\nnear_dedup: null\n", encoding="utf-8")
+    command = [COMMAND, "--quiet", "curate", inputs, "--output", tmp_path / "out", "--recipe", recipe]
+    subprocess.run(command, capture_output=True, check=True)
+    kept = [row for _, table in content(tmp_path / "out")["documents"] for row in table]
+    assert [row["text"] for row in kept] == [text_of(number * 37) for number in range(6)]
+    (rejected,) = rows(tmp_path / "out" / "rejected" / "paragraphs")
+    assert (rejected["id"], rejected["reason"]) == ("6", "only_repeated_paragraphs")
+
+
+def test_curate_into_a_folder_inside_the_input_can_be_run_again(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path / "inputs", num_files=1)
+    for _ in range(2):
+        code, printed, errors = curate(inputs, inputs / "clean")
+        assert code == 3, errors
+    assert "finished before" in printed
+
+
+def test_curate_says_which_file_a_document_came_from(tmp_path: Path) -> None:
+    inputs = tmp_path / "inputs"
+    for name in ("x", "y"):
+        (inputs / "a").mkdir(parents=True, exist_ok=True)
+        row = json.dumps({"id": "1", "text": text_of(len(name) + ord(name) % 7)})
+        (inputs / "a" / f"{name}.jsonl").write_text(row, encoding="utf-8")
+    assert curate(inputs, tmp_path / "out")[0] == 0
+    kept = [row for _, table in content(tmp_path / "out")["documents"] for row in table]
+    assert [(row["id"], row["input"], row["file"]) for row in kept] == [
+        ("1", "a", "a/x.jsonl"),
+        ("1", "a", "a/y.jsonl"),
+    ]
+
+
+def test_curate_with_every_rule_off_keeps_an_empty_text(tmp_path: Path) -> None:
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs" / "a.jsonl").write_text('{"text": ""}\n{"text": "一"}\n', encoding="utf-8")
+    recipe = tmp_path / "off.yaml"
+    recipe.write_text(json.dumps({"rules": dict.fromkeys(RULE_KEYS)}), encoding="utf-8")
+    command = [COMMAND, "--quiet", "curate", tmp_path / "inputs", "--output", tmp_path / "out", "--recipe", recipe]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    kept = [row for _, table in content(tmp_path / "out")["documents"] for row in table]
+    assert [row["text"] for row in kept] == ["", "一"]

@@ -1,5 +1,7 @@
 """Decoding: which evidence wins, what Big5 pairs mean, and what happens when nothing fits."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,3 +208,11 @@ def test_decode_utf8_with_header_comes_back(text: str) -> None:
 def test_decode_as_names_given_by_decode_fit_or_give_none() -> None:
     assert decode_as(PROSE.encode("cp950"), "big5-eten") == PROSE
     assert decode_as(PROSE.encode("cp950"), "utf-8") is None
+
+
+@pytest.mark.parametrize("mark", ['<meta charset="', "<meta charset=", "<meta charset", '<?xml encoding="'])
+def test_decode_declaration_of_blanks_takes_no_quadratic_time(mark: str) -> None:
+    start = time.process_time()
+    decode(mark.encode() + b" " * 8000 + b"\xff")
+    decode(b"\xe4\xb8\x80", content_type="charset=" + " " * 50_000 + "!")
+    assert time.process_time() - start < 1

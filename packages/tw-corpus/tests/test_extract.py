@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,40 @@ def test_extract_many_nested_link_lists_stop_at_the_budget_and_keep_text() -> No
     links = "<a href='1'>甲</a><a href='2'>乙</a><a href='3'>丙</a>"
     page = "<div>" * 900 + "正文" * 500 + f"<ul><li>{links}</ul>" + "</div>" * 900
     assert extract_html(page).text.replace("\n", "").replace(" ", "") == "正文" * 500 + "•甲乙丙"
+
+
+MANY = 100_000
+XMLNS = '<html xmlns="x"><p>正文</p>'
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        XMLNS + "<td" + " " * MANY,
+        XMLNS + "<td" + " /" * MANY,
+        XMLNS + "<td " * MANY,
+        XMLNS + "<" + "a" * MANY,
+        "<!DOCTYPE" * MANY,
+        "<" * 1_000_000,
+        "</" * MANY,
+        "<p>\n" * MANY,
+        "<div>" * 900 + "<br>" * MANY + "<a href>甲</a>" * 3,
+        "<div>" * 900 + "<a href>" * 10_000,
+        "<div>" * 900 + "<a href>文字</a>" * 10_000,
+        "<object><p>" * 900 + "<a href>文字</a>" * 5000,
+    ],
+    ids=lambda page: page[:12] + page[-4:],
+)
+def test_extract_hostile_page_takes_no_quadratic_time(page: str) -> None:
+    start = time.process_time()
+    extract_html(page)
+    assert time.process_time() - start < 8
+
+
+@pytest.mark.parametrize("tag", ["div", "object", "button", "svg", "main"])
+def test_extract_deep_nesting_is_refused_at_once(tag: str) -> None:
+    with pytest.raises(ValueError, match="nested deeper than 1000"):
+        extract_html(f"<{tag}>" * MANY)
 
 
 def test_extract_shared_law_pages_hold_their_articles() -> None:

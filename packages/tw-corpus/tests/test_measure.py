@@ -14,7 +14,8 @@ PROSE = "今天的天氣很好，我們一起去公園散步。他說那裡有�
 CHINESE = st.text(st.sampled_from("的我是臺灣国學a1 \n\t。，！…│─#-「」：哈推→①\ue000😀"), max_size=200)
 
 
-@settings(max_examples=200)
+# the first call reads the tables, so the usual deadline does not hold
+@settings(max_examples=200, deadline=None)
 @given(st.one_of(st.text(st.characters(codec=None)), CHINESE))
 def test_measure_any_text_gives_finite_values_and_shares_within_one(text: str) -> None:
     measures = measure(text)
@@ -145,8 +146,75 @@ def test_measure_column_of_equal_characters_in_table_is_not_counted_as_text() ->
     assert measure("│甲│\n├─┤\n│乙│").num_written_chars == 2
 
 
+def test_measure_sentences_are_prose_and_menus_are_bare() -> None:
+    prose = measure(PROSE)
+    assert prose.sentence_han_share == 1
+    assert prose.bare_run_han_share == 0
+    menu = measure("產品介紹 | 服務據點 | 客戶見證")
+    assert menu.sentence_han_share == 0
+    assert menu.bare_run_han_share == 1
+    assert menu.separator_share == pytest.approx(2 / 14)
+
+
+def test_measure_sentence_needs_its_mark_its_length_and_grammar() -> None:
+    assert measure("今天的天氣很好我們一起去公園散步").sentence_han_share == 0
+    assert measure("他說的是。").sentence_han_share == 0
+    assert measure("台北台中台南高雄花蓮台東宜蘭。").sentence_han_share == 0
+    assert measure("今天的天氣很好\n我們一起去散步。").sentence_han_share == 0
+
+
+def test_measure_signs_of_selling_are_counted() -> None:
+    measures = measure("【限時】您好！一組$990，三組2500元，打8折★")
+    written = measures.num_written_chars
+    assert measures.exclamation_share == measures.second_person_share == pytest.approx(1 / written)
+    assert measures.price_share == pytest.approx(3 / written)
+    assert measures.decoration_share == pytest.approx(2 / written)
+
+
+def test_measure_archive_counts_are_bracketed_numbers() -> None:
+    measures = measure("十月 (12)\n九月（1,204）\n（刪除）")
+    assert measures.bracketed_number_share == pytest.approx(2 / measures.num_written_chars)
+
+
+def test_measure_wrongly_decoded_text_has_rare_characters() -> None:
+    wrong = "今天的天氣很好我們一起去公園散步".encode().decode("gbk", "ignore")
+    assert measure(wrong).rare_han_share > 0.3
+    assert measure(PROSE).rare_han_share == measure("约国关于这个").rare_han_share == 0
+
+
+def test_measure_spaced_out_characters_stand_alone() -> None:
+    assert measure("臺 灣 省 政 府 公報").lone_han_share == pytest.approx(5 / 7)
+
+
+def test_measure_scores_tell_a_page_type_from_prose() -> None:
+    prose = measure(PROSE * 3)
+    advert = measure("急用錢？當日撥款免保人！馬上加LINE：loan123，名額有限，立即來電！")
+    menu = measure("回首頁 | 會員登入 | 購物車 | 聯絡我們 | 網站地圖 | 下一頁")
+    assert prose.promotion_score < 0.2 < 0.8 < advert.promotion_score
+    assert prose.boilerplate_score < 0.2 < 0.8 < menu.boilerplate_score
+
+
+def test_measure_scores_do_not_rise_with_length_alone() -> None:
+    text = PROSE + "第二件行李加我就夠了，一通電話的事，他說下一頁再談。\n"
+    short, long = measure(text), measure(text * 50)
+    assert long.promotion_score < short.promotion_score + 0.1
+    assert long.boilerplate_score < short.boilerplate_score + 0.1
+
+
+def test_measure_repetition_of_a_very_long_text_is_the_mean_of_its_blocks() -> None:
+    plain = "".join(chr(0x4E00 + (7919 * number) % 20000) for number in range(1_000_000))
+    measures = measure(plain + "好的" * 250_000)
+    assert measures.top_2gram_share == pytest.approx(measure(plain).top_2gram_share * 2 / 3 + 1 / 3, abs=1e-3)
+
+
 def test_class_table_covers_every_code_point() -> None:
     table = class_table()
     assert len(table) == 0x110000
     assert table.max() < len(CharClass)
     assert table[ord("々")] == table[0x20000] == CharClass.HAN
+
+
+def test_measure_passages_that_differ_in_their_last_character_are_no_duplicates() -> None:
+    passage = "甲乙丙丁戊己庚辛壬"
+    assert measure(passage + "1" + passage + "2").duplicate_10gram_share == 0
+    assert measure(passage + "1" + passage + "1").duplicate_10gram_share == 0.5

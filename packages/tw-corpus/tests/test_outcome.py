@@ -47,7 +47,13 @@ def stages() -> tuple[Tally, Tally]:
 
 def manifest(**recipe: Any) -> RunManifest:
     parameters: JsonObject = {
-        "recipe": {"description": "測試用", "rules": {"min_han_chars": 20}, "output_format": "parquet", **recipe}
+        "recipe": {
+            "description": "測試用",
+            "rules": {"min_han_chars": 20},
+            "output_format": "parquet",
+            "pii": None,
+            **recipe,
+        }
     }
     return RunManifest(
         schema_version=1,
@@ -61,12 +67,13 @@ def manifest(**recipe: Any) -> RunManifest:
 
 def summary_of(filtered: Tally, written: Tally) -> JsonObject:
     counts = account(filtered, written)
-    return summarize(filtered.merged(written), counts, files=(), num_tasks=1, seconds=2.0)
+    summary = summarize(filtered.merged(written), counts, files=(), num_tasks=1, seconds=2.0)
+    return {**summary, "contamination": []}
 
 
 def test_account_adds_up_to_the_records(stages: tuple[Tally, Tally]) -> None:
     assert account(*stages) == CurationCounts(
-        num_records=8, num_kept=3, num_rejected=2, num_duplicates=1, num_faults=1, num_ignored=1
+        num_records=8, num_kept=3, num_rejected=2, num_duplicates=1, num_near_duplicates=0, num_faults=1, num_ignored=1
     )
 
 

@@ -1,6 +1,7 @@
 """PTT articles: structure kept, people left out. All people, boards' ids and texts are invented."""
 
 import re
+import time
 
 import pytest
 
@@ -222,6 +223,65 @@ def test_extract_ptt_nobody_can_be_found_in_the_result() -> None:
         assert name not in text
     assert not re.search(r"\d+\.\d+\.\d+\.\d+", text)
     assert found.title == "Re: [心得] 給 [使用者1]"
+
+
+MANY = 100_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ":" * MANY + "中",
+        "1:" * MANY + "中",
+        "1." * MANY + "中",
+        "a-" * MANY + "中",
+        "作者" + " " * MANY + "中",
+        "時間" + " " * MANY + "中",
+        ": " * MANY + "中",
+        "==> ab" + "提" * MANY,
+        "\x1b[" + "1;" * MANY,
+    ],
+    ids=lambda line: line[:6].strip(),
+)
+def test_extract_ptt_long_run_takes_no_quadratic_time(line: str) -> None:
+    start = time.process_time()
+    extract_ptt(page(line))
+    assert time.process_time() - start < 3
+
+
+def test_extract_ptt_many_people_take_no_quadratic_time() -> None:
+    pushes = "".join(push("推", f"user{number}", f"謝謝 user{number - 1}") for number in range(10_000))
+    start = time.process_time()
+    found = article(page("內文", pushes))
+    assert time.process_time() - start < 5
+    assert found.pushes[7].content == "謝謝 [使用者7]"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("來自2001:db8::7的人", "來自[IP]的人"),
+        ("是 2001:db8::7.", "是 [IP]."),
+        ("2001:db8::7: 好", "[IP]: 好"),
+        ("::ffff:203.0.113.7", "::ffff:[IP]"),
+        ("fe80::1", "[IP]"),
+        ("標題 :: 副標", "標題 :: 副標"),
+        ("std::list a::b", "std::list a::b"),
+        ("12:34:56", "12:34:56"),
+        ("203.0.113.7.", "[IP]."),
+    ],
+)
+def test_extract_ptt_addresses_are_masked_and_nothing_else(text: str, masked: str) -> None:
+    assert article(page(text)).body == masked
+
+
+def test_extract_ptt_id_of_another_board_is_masked_as_a_whole() -> None:
+    found = article(page("foo.bbs@bbs.example.org 說的對，mochi_tofu88 也是。", author="foo.bbs@bbs.example.org (豆)"))
+    assert found.body == "[使用者0] 說的對，mochi_tofu88 也是。"
+
+
+def test_extract_ptt_dashes_are_nobody() -> None:
+    assert article(page("甲 - 乙", author="-")).body == "甲 - 乙"
 
 
 @pytest.mark.parametrize(

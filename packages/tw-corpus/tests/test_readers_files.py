@@ -224,6 +224,39 @@ def test_find_inputs_name_that_is_not_utf8_is_escaped(tmp_path: Path) -> None:
     assert found.name == "\\xa4\\xa4.txt"
 
 
+@pytest.mark.parametrize("output", ["in/out", "in/a/out", "elsewhere", "in/out/deep"])
+def test_find_inputs_output_folder_is_left_out(tmp_path: Path, output: str) -> None:
+    make(tmp_path, "in/a/x.txt", "in/outer.txt")
+    before = find_inputs([tmp_path / "in"], exclude=tmp_path / output)  # not there yet
+    make(tmp_path, f"{output}/part.jsonl", f"{output}/.lock", f"{output}/b/y.csv")
+    assert find_inputs([tmp_path / "in"], exclude=tmp_path / output) == before
+    assert [file.name for file in before.files] == ["a/x.txt", "outer.txt"]
+    assert (before.faults, before.ignored) == ((), ())
+
+
+def test_find_inputs_excluded_folder_is_left_out_behind_links_and_by_itself(tmp_path: Path) -> None:
+    make(tmp_path, "in/x.txt", "out/part.jsonl")
+    (tmp_path / "in/link").symlink_to(tmp_path / "out")
+    (tmp_path / "in/part.jsonl").symlink_to(tmp_path / "out/part.jsonl")
+    (tmp_path / "other").symlink_to(tmp_path / "out")
+    inputs = [tmp_path / "in", tmp_path / "out", tmp_path / "out/part.jsonl"]
+    assert [file.name for file in find_inputs(inputs, exclude=tmp_path / "other").files] == ["x.txt"]
+
+
+def test_find_inputs_hidden_excluded_folder_is_not_ignored_either(tmp_path: Path) -> None:
+    make(tmp_path, "in/x.txt", "in/.out/part.jsonl")
+    assert find_inputs([tmp_path / "in"], exclude=tmp_path / "in/.out").ignored == ()
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.html"])
+def test_read_file_progress_adds_up_to_the_bytes_on_disk(tmp_path: Path, name: str) -> None:
+    content = (PROSE + "\n").encode() * 10_000
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    steps: list[int] = []
+    assert len(list(read_file(tmp_path / name, on_bytes=steps.append))) == 1
+    assert sum(steps) == (tmp_path / name).stat().st_size
+
+
 def test_find_inputs_missing_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
         find_inputs([tmp_path / "gone"])

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
+import orjson
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
@@ -113,7 +114,7 @@ def test_read_jsonl_every_bad_line_is_a_fault_in_its_place(tmp_path: Path) -> No
         ("line 11", FaultReason.TEXT_NOT_STRING),
         ("line 12", FaultReason.NUL_BYTE),
         ("line 13", FaultReason.UNDECODABLE),
-        ("line 17", FaultReason.INVALID_JSON),
+        ("line 17", FaultReason.NESTED_TOO_DEEPLY),
     ]
     blank = Ignored(path="a.jsonl", position="line 14", kind=IgnoredKind.BLANK_LINE)
     assert [outcome for outcome in outcomes if isinstance(outcome, Ignored)] == [blank]
@@ -140,6 +141,113 @@ def test_read_jsonl_lone_surrogates_are_replaced_and_counted(
 
 def test_read_jsonl_lone_surrogate_in_a_broken_line_is_still_invalid(tmp_path: Path) -> None:
     assert faults(read(tmp_path / "a.jsonl", rb'{"text": "\ud800"')) == [("line 1", FaultReason.INVALID_JSON)]
+
+
+def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
+    """Make a line whose object holds `depth` - 1 levels more."""
+    return b'{"text": "x", "extra": %s}' % (opening * (depth - 1) + "1" + closing * (depth - 1)).encode()
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_read_jsonl_row_nested_too_deeply_is_a_fault_and_the_rest_is_read(
+    tmp_path: Path, opening: str, closing: str
+) -> None:
+    rows = [nested(depth, opening, closing) for depth in (2, 200, 201, 300, 1000, 1100, 5000)]
+    outcomes = read(tmp_path / "a.jsonl", b"\n".join([*rows, line("二")]))
+    assert texts(outcomes) == ["x", "x", "二"]
+    assert faults(outcomes) == [(f"line {number}", FaultReason.NESTED_TOO_DEEPLY) for number in range(3, 8)]
+
+
+def test_read_jsonl_every_record_can_be_written(tmp_path: Path) -> None:
+    rows = [nested(200), b'{"text": "x", "id": %d, "n": [-1e400, %d]}' % (10**40, -(10**40)), rb'{"text": "\ud800"}']
+    for outcome in read(tmp_path / "a.jsonl", b"\n".join(rows)):
+        assert isinstance(outcome, Record)
+        row = {"text": outcome.text, "id": outcome.id, "metadata": {"again": dict(outcome.metadata)}}
+        assert orjson.loads(orjson.dumps(row)) == row
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"),
+    [
+        ("123456789012345678901234567890", "123456789012345678901234567890"),
+        ("-123456789012345678901234567890", "-123456789012345678901234567890"),
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", "18446744073709551616"),
+        ("-9223372036854775808", -(2**63)),
+        ("-9223372036854775809", "-9223372036854775809"),
+        ("9" * 5000, "9" * 5000),
+        ("1e400", "1e400"),
+        ("-1e400", "-1e400"),
+        ("1e29", 1e29),
+        ("12345678901234567890.5", 12345678901234567890.5),
+        ("1e-400", 0.0),
+    ],
+)
+def test_read_jsonl_number_that_does_not_fit_is_kept_as_its_digits(
+    tmp_path: Path, number: str, kept: float | str
+) -> None:
+    (record,) = read(tmp_path / "a.jsonl", f'{{"text": "x", "n": {number}, "m": [{{"n": {number}}}]}}'.encode())
+    assert isinstance(record, Record)
+    assert record.metadata["fields"] == {"n": kept, "m": [{"n": kept}]}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_read_jsonl_number_that_is_not_json_is_a_fault(tmp_path: Path, number: str) -> None:
+    outcomes = read(tmp_path / "a.jsonl", f'{{"text": "x", "n": {number}}}'.encode())
+    assert faults(outcomes) == [("line 1", FaultReason.INVALID_JSON)]
+
+
+def test_read_jsonl_big_integer_is_an_id_by_its_digits(tmp_path: Path) -> None:
+    rows = [f'{{"text": "x", "id": {number}}}'.encode() for number in (10**29, 10**29, 10**29 + 1)]
+    outcomes = read(tmp_path / "a.jsonl", b"\n".join(rows))
+    records = [outcome for outcome in outcomes if isinstance(outcome, Record)]
+    assert [record.id for record in records] == [str(10**29), f"{10**29}#line-2", str(10**29 + 1)]
+    assert records[0].metadata["given_id"] == str(10**29)
+
+
+@pytest.mark.parametrize("number", [str(10**29), "1e400"])
+def test_read_jsonl_big_number_is_no_text(tmp_path: Path, number: str) -> None:
+    outcomes = read(tmp_path / "a.jsonl", f'{{"text": {number}}}'.encode())
+    assert faults(outcomes) == [("line 1", FaultReason.TEXT_NOT_STRING)]
+    assert [outcome.detail for outcome in outcomes if isinstance(outcome, Fault)] == ["'text' is a number"]
+
+
+def test_read_jsonl_lone_surrogate_beside_a_big_integer_is_repaired(tmp_path: Path) -> None:
+    (record,) = read(tmp_path / "a.jsonl", rb'{"text": "\ud800", "n": 99999999999999999999, "f": 1e29}')
+    assert isinstance(record, Record)
+    assert (record.text, record.metadata["num_surrogates_replaced"]) == ("\ufffd", 1)
+    assert record.metadata["fields"] == {"n": "99999999999999999999", "f": 1e29}
+
+
+def test_read_jsonl_id_that_is_no_name_stays_among_the_fields(tmp_path: Path) -> None:
+    (record,) = read(tmp_path / "a.jsonl", line("x", id=1.5))
+    assert isinstance(record, Record)
+    assert record.metadata["fields"] == {"id": 1.5}
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_read_jsonl_progress_adds_up_to_the_bytes_on_disk(tmp_path: Path, suffix: str) -> None:
+    content = b"\n".join(line(f"{PROSE}{number * number}") for number in range(20_000))
+    compress = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[suffix]
+    path = tmp_path / f"a.jsonl{suffix}"
+    path.write_bytes(compress(content))
+    steps: list[int] = []
+    outcomes = list(read_file(path, on_bytes=steps.append))
+    assert len(outcomes) == 20_000
+    assert sum(steps) == path.stat().st_size
+    assert min(steps) > 0
+    if not suffix:
+        assert len(steps) > 5
+
+
+def test_read_jsonl_progress_is_shown_while_reading_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\n".join(line(PROSE) for _ in range(20_000)))
+    steps: list[int] = []
+    outcomes = read_file(path, on_bytes=steps.append)
+    for _ in range(10_000):
+        next(outcomes)
+    assert 0.4 < sum(steps) / path.stat().st_size < 0.7
 
 
 def test_read_jsonl_other_text_field_is_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 # pyright: basic
 
 import datetime as dt
+import decimal
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,41 @@ def test_read_parquet_cut_short_is_one_fault(tmp_path: Path, keep: int, reason: 
     path = write(tmp_path / "a.parquet", {"text": ["一"] * 100})
     path.write_bytes(path.read_bytes()[:keep])
     assert faults(list(read_file(path))) == [("file", reason)]
+
+
+def test_read_parquet_footer_that_does_not_decode_is_one_fault(tmp_path: Path) -> None:
+    kind, value = pa.int64(), 1
+    for _ in range(50):  # deeper than Parquet's own format can be read
+        kind, value = pa.list_(kind), [value]
+    path = write(tmp_path / "a.parquet", {"text": ["一"], "extra": pa.array([value], kind)})
+    assert faults(list(read_file(path))) == [("file", FaultReason.CORRUPT_ARCHIVE)]
+
+
+def test_read_parquet_nested_column_is_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", {"text": ["一"], "id": [[1]], "extra": [[[1]]]})
+    (record,) = read_file(path)
+    assert isinstance(record, Record)
+    assert (record.id, "fields" in record.metadata) == ("a.parquet#row-1", False)
+
+
+def test_read_parquet_decimals_are_kept_as_their_digits(tmp_path: Path) -> None:
+    numbers = pa.array([decimal.Decimal(10**30)], pa.decimal128(38, 0))
+    price = pa.array([decimal.Decimal("0.10")], pa.decimal128(9, 2))
+    (record,) = read_file(write(tmp_path / "a.parquet", {"text": ["一"], "id": numbers, "price": price}))
+    assert isinstance(record, Record)
+    assert record.id == str(10**30)
+    assert record.metadata["fields"] == {"price": "0.10"}
+
+
+@pytest.mark.parametrize("num_rows", [0, 1, 1000])
+def test_read_parquet_progress_adds_up_to_the_bytes_on_disk(tmp_path: Path, num_rows: int) -> None:
+    path = write(tmp_path / "a.parquet", {"text": pa.array(["一"] * num_rows, pa.string())}, row_group_size=300)
+    steps: list[int] = []
+    outcomes = list(read_file(path, on_bytes=steps.append))
+    assert len(outcomes) == num_rows
+    assert sum(steps) == path.stat().st_size
+    if num_rows == 1000:
+        assert len(steps) == 17  # three groups of 300 rows in five batches each, one of 100 in two
 
 
 def test_read_parquet_other_content_is_one_fault(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@
 
 import gzip
 import random
+import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import brotli
@@ -37,7 +38,7 @@ def response(
 
 
 def page(number: int) -> bytes:
-    noise = random.Random(number + GENERATOR_SEED).choices("甲乙丙丁戊己庚辛壬癸", k=300)  # noqa: S311
+    noise = random.Random(number + GENERATOR_SEED).choices("甲乙丙丁戊己庚辛壬癸", k=300)
     return f"<html><body><p>第{number}頁。{''.join(noise)}</p></body></html>".encode()
 
 
@@ -61,6 +62,12 @@ def read_one(tmp_path: Path, block: bytes, **options: str) -> Outcome:
 
 def numbers(outcomes: list[Outcome]) -> list[int]:
     return [int(outcome.text[1]) for outcome in outcomes if isinstance(outcome, Record)]
+
+
+def seconds(act: Callable[[], object]) -> float:
+    start = time.process_time()
+    act()
+    return time.process_time() - start
 
 
 def faults(outcomes: list[Outcome]) -> list[FaultReason]:
@@ -190,6 +197,8 @@ def test_read_warc_body_joined_before_keeps_its_chunked_header(tmp_path: Path) -
     ("headers", "body", "reason"),
     [
         ("Transfer-Encoding: chunked\r\n", chunked(page(5))[:250], FaultReason.CORRUPT_PAYLOAD),
+        ("Transfer-Encoding: chunked\r\n", chunked(page(5))[:50], FaultReason.CORRUPT_PAYLOAD),
+        ("Transfer-Encoding: chunked\r\n", b"2000\n\n" + page(5), FaultReason.CORRUPT_PAYLOAD),
         ("Content-Encoding: gzip\r\n", gzip.compress(page(5))[:-20], FaultReason.CORRUPT_PAYLOAD),
         ("Content-Encoding: br\r\n", brotli.compress(page(5))[:-20], FaultReason.CORRUPT_PAYLOAD),
         ("Content-Encoding: br\r\n", b"\xff\xff\xff\xff", FaultReason.CORRUPT_PAYLOAD),
@@ -229,6 +238,31 @@ def test_read_warc_folded_and_latin1_headers_are_read(tmp_path: Path) -> None:
     outcome = read_one(tmp_path, block + f"<p>{PROSE}</p>".encode("cp950"))
     assert isinstance(outcome, Record)
     assert outcome.metadata["encoding_evidence"] == "http_header"
+
+
+def test_read_warc_header_of_many_folded_lines_takes_no_quadratic_time(tmp_path: Path) -> None:
+    block = b"HTTP/1.1 200 OK\r\nX-Long: a" + b"\r\n b" * 800_000 + b"\r\nContent-Type: text/html\r\n\r\n" + page(5)
+    assert seconds(lambda: read_one(tmp_path, block)) < 5
+
+
+def test_read_warc_many_small_records_that_claim_large_blocks_take_no_quadratic_time(tmp_path: Path) -> None:
+    raw = record(b"x" * 100).replace(b"Content-Length: 100", b"Content-Length: 6000000") * 24_000
+    outcomes: list[Outcome] = []
+    assert seconds(lambda: outcomes.extend(read(tmp_path / "a.warc", raw))) < 5
+    assert set(faults(outcomes)) == {FaultReason.MALFORMED_RECORD, FaultReason.TRUNCATED_ARCHIVE}
+    assert len(outcomes) == 24_000
+
+
+@pytest.mark.parametrize("is_gzip", [False, True])
+def test_read_warc_progress_adds_up_to_the_bytes_on_disk(tmp_path: Path, is_gzip: bool) -> None:
+    raw = pages(range(9))
+    members = gzipped(raw)
+    members[4] = members[4][:60] + bytes(40) + members[4][100:]  # read again from its start, and counted once
+    path = tmp_path / ("a.warc.gz" if is_gzip else "a.warc")
+    path.write_bytes(b"".join(members if is_gzip else raw))
+    steps: list[int] = []
+    assert len(list(read_file(path, on_bytes=steps.append))) == 9
+    assert sum(steps) == path.stat().st_size
 
 
 def test_read_warc_cut_record_of_the_crawler_is_marked(tmp_path: Path) -> None:

@@ -51,10 +51,12 @@ def test_recipe_web_is_the_default() -> None:
     assert QualityRules(**load_recipe_rules("web")) == QualityRules()
 
 
-def test_recipe_law_keeps_a_table_of_organisation_that_web_does_not() -> None:
+def test_recipe_law_keeps_a_bare_list_of_titles_that_web_does_not() -> None:
     table = "國立歷史文物館編制表\n1\n編註：本編制表依據人事行政條例第五條訂定，詳細內容請參閱公報附表。"
-    assert isinstance(verdict(table), Rejected)
-    assert verdict(table, QualityRules(**load_recipe_rules("law"))) == Kept()
+    assert verdict(table) == Kept()
+    bare = "主任 科員 技士 助理員 書記 辦事員\n" * 3 + "國立歷史文物館編制表\n" + "編註：本編制表依據人事行政條例訂定。"
+    assert isinstance(verdict(bare), Rejected)
+    assert verdict(bare, QualityRules(**load_recipe_rules("law"))) == Kept()
 
 
 def test_decide_all_rules_off_keeps_empty_text() -> None:
@@ -118,7 +120,8 @@ def test_margins_distance_is_relative_to_the_threshold() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("min_han_share", 1.5, "is not a share"),
+        ("min_han_share", 1.5, "is not within 0 to 1"),
+        ("max_promotion_score", 1.5, "is not within 0 to 1"),
         ("max_url_share", -0.1, "is negative"),
         ("min_han_chars", -1, "is negative"),
         ("min_han_chars", 2.5, "not a whole number"),
@@ -143,3 +146,23 @@ def test_rules_every_rule_names_a_measure() -> None:
     for field in fields(QualityRules):
         name = field.name[4:]
         assert name in names or f"num_{name}" in names or field.name == "min_distinct_terms"
+
+
+SELLING_PAGE = "急用錢免煩惱！當日撥款，免保人，信用瑕疵可辦，馬上加LINE諮詢，名額有限！"
+MENU = "回首頁 | 網站導覽 | 會員登入 | 忘記密碼 | 聯絡我們\n購物車 (0)\n熱門文章 (12)\n友善列印 上一頁 下一頁"
+
+
+@pytest.mark.parametrize(("text", "reason"), [(SELLING_PAGE, "max_promotion_score"), (MENU, "max_boilerplate_score")])
+def test_decide_page_type_gives_score_and_threshold(text: str, reason: str) -> None:
+    result = decide(measure(text), replace(OFF, **{reason: 0.42}))
+    assert isinstance(result, Rejected)
+    assert (result.reason, result.threshold) == (reason, 0.42)
+    assert 0.42 < result.value <= 1
+
+
+def test_decide_news_about_a_subject_is_no_advert() -> None:
+    news = (
+        "警方昨天破獲一個以當日撥款、免保人為號召的地下錢莊。檢察官調查後表示，被害人多半急用錢，"
+        "在網路上看到廣告便依指示加LINE聯絡，結果被收取年利率超過百分之六百的重利。"
+    )
+    assert verdict(news) == Kept()

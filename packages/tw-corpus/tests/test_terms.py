@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opencc import OpenCC
 
@@ -36,6 +36,8 @@ def test_terms_list_holds_the_simplified_form_of_every_term() -> None:
     assert not missing
 
 
+# the first call reads the list, so the usual deadline does not hold
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(sorted(load_terms())), st.text(max_size=3)), max_size=8).map("".join))
 def test_count_terms_equals_leftmost_longest_search(text: str) -> None:
     forms = sorted(load_terms(), key=len, reverse=True)
@@ -63,11 +65,24 @@ def test_count_terms_case_and_script_do_not_matter() -> None:
 def test_count_terms_text_without_terms_is_empty(text: str) -> None:
     counts = count(text)
     assert not counts.occurrences
-    assert counts.weight(TermCategory.GAMBLING) == 0
-    assert counts.num_telling(TermCategory.GAMBLING) == counts.num_occurrences(TermCategory.GAMBLING) == 0
+    assert not any(counts.weights().values())
+    assert not any(counts.num_telling().values())
+    assert counts.num_occurrences(TermCategory.GAMBLING) == 0
 
 
 def test_count_terms_ordinary_words_have_weight_but_are_not_telling() -> None:
     counts = count("借款與利率")
-    assert counts.weight(TermCategory.LOAN) == 1.0
-    assert counts.num_telling(TermCategory.LOAN) == 0
+    assert counts.weights()[TermCategory.LOAN] == 1.0
+    assert counts.num_telling()[TermCategory.LOAN] == 0
+
+
+def test_count_terms_text_longer_than_a_block_is_searched_across_its_seams() -> None:
+    filling = "一般的句子沒有東西。"
+    # The term stands at every offset once, so also across the end of a block of 2**20 characters.
+    text = filling * ((1 << 20) // len(filling) - 2) + "線上娛樂城、" * 8
+    assert found(text) == {"線上娛樂城": 8}
+
+
+def test_terms_reporting_is_negative_and_narration_positive() -> None:
+    weights = count("警方表示，那天外婆在小火上拌炒").weights()
+    assert weights[TermCategory.REPORTING] < 0 < weights[TermCategory.NARRATION]

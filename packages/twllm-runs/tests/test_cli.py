@@ -50,6 +50,14 @@ def flood() -> None:
         print("x" * 1000)
 
 @app.command
+def table(*, stderr: bool = False) -> None:
+    '''Print through rich until nobody listens.'''
+    from rich.console import Console
+    console = Console(stderr=stderr)
+    while True:
+        console.print("x" * 1000)
+
+@app.command
 def fail(kind: str) -> None:
     '''Fail.'''
     raise {"config": ConfigError, "run": RunError, "bug": ZeroDivisionError}[kind]("what to do")
@@ -109,9 +117,11 @@ def test_demo_signal_unwinds_and_the_same_command_continues(tmp_path: Path, numb
     assert '"state": "running"' in (tmp_path / "run.json").read_text(encoding="utf-8")
 
 
-def test_demo_reader_that_leaves_ends_the_command_quietly() -> None:
+# rich turns a broken pipe into SystemExit(1); print does not.
+@pytest.mark.parametrize("command", ["flood", "table"])
+def test_demo_reader_that_leaves_ends_the_command_quietly(command: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "flood"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -119,6 +129,30 @@ def test_demo_reader_that_leaves_ends_the_command_quietly() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+def test_demo_reader_that_leaves_stderr_to_rich_ends_the_command() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "table", "--stderr"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.stderr.close()
+    assert process.returncode == 141
+
+
+def test_run_app_exit_with_a_code_of_its_own_after_a_broken_pipe_keeps_it() -> None:
+    def go() -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            os.write(writer, b"x")
+        except BrokenPipeError:
+            sys.exit(3)
+        finally:
+            os.close(writer)
+
+    assert run_app(app_of(go), ["go"]) == 3
 
 
 def test_demo_help_imports_nothing_heavy() -> None:

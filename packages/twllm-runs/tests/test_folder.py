@@ -13,6 +13,7 @@ import pytest
 from twllm_runs import Run, RunState, StoredState, open_run, read_run, run_lock
 from twllm_types import ArtifactError, ConfigError, InputFile, JsonValue, LockedError, ModelIdentity, RunError
 
+DIGEST, OTHER_DIGEST = "0a" * 32, "0b" * 32
 START = datetime(2024, 5, 1, 8, 0, tzinfo=UTC)
 
 
@@ -182,11 +183,11 @@ def test_open_run_other_parameters_names_first_difference(
 
 
 def test_open_run_other_inputs_seed_or_models_is_refused(tmp_path: Path) -> None:
-    inputs = (InputFile(name="a", num_bytes=1, sha256="0a"),)
+    inputs = (InputFile(name="a", num_bytes=1, sha256=DIGEST),)
     with start(tmp_path, inputs=inputs, seed=1):
         pass
-    other = (InputFile(name="a", num_bytes=1, sha256="0b"),)
-    with pytest.raises(ArtifactError, match=r'inputs\[0\]\.sha256 = "0a", asked is "0b"'):
+    other = (InputFile(name="a", num_bytes=1, sha256=OTHER_DIGEST),)
+    with pytest.raises(ArtifactError, match=rf'inputs\[0\]\.sha256 = "{DIGEST}", asked is "{OTHER_DIGEST}"'):
         start(tmp_path, inputs=other, seed=1).__enter__()
     with pytest.raises(ArtifactError, match=r"seed = 1, asked is null"):
         start(tmp_path, inputs=inputs).__enter__()

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,6 @@ from twllm_runs import (
 )
 from twllm_types import (
     ArtifactError,
-    ConfigError,
     DataError,
     GitState,
     InputFile,
@@ -30,24 +30,36 @@ from twllm_types import (
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 objects = st.dictionaries(st.text(), st.none() | st.booleans() | numbers | st.text() | st.lists(st.text()), max_size=3)
 texts = st.dictionaries(st.text(), st.text(), max_size=3)
+filled = st.text(min_size=1).filter(str.strip)
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
+names = st.text(min_size=1).filter(lambda name: not name.startswith("/"))
+times = st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
 optional_text = st.none() | st.text()
 manifests = st.builds(
     RunManifest,
-    schema_version=st.integers(),
-    command=st.text(),
+    schema_version=st.integers(min_value=1),
+    command=filled,
     parameters=objects,
     packages=texts,
     hardware=objects,
-    started_at=st.text(),
+    started_at=times,
     settings=objects,
-    git=st.none() | st.builds(GitState, commit=st.text(), dirty=st.booleans()),
+    git=st.none() | st.builds(GitState, commit=st.binary(min_size=20, max_size=20).map(bytes.hex), dirty=st.booleans()),
     seed=st.none() | st.integers(),
-    inputs=st.lists(st.builds(InputFile, name=st.text(), num_bytes=st.integers(), sha256=optional_text)).map(tuple),
+    inputs=st.lists(
+        st.builds(InputFile, name=names, num_bytes=st.none() | st.integers(min_value=0), sha256=st.none() | digests)
+    ).map(tuple),
     models=st.lists(
-        st.builds(ModelIdentity, spec=st.text(), revision=optional_text, sha256=texts, reported_id=optional_text)
+        st.builds(
+            ModelIdentity,
+            spec=filled,
+            revision=optional_text,
+            sha256=st.dictionaries(st.text(), digests, max_size=3),
+            reported_id=optional_text,
+        )
     ).map(tuple),
     engine_settings=objects,
-    ended_at=optional_text,
+    ended_at=st.none() | times,
 )
 SMALL = RunManifest(
     schema_version=1,
@@ -92,6 +104,8 @@ def test_manifest_json_round_trip_is_identity(manifest: RunManifest) -> None:
         ({"inputs": [{"name": "a", "num_bytes": 1}]}, "here: inputs: 'sha256' is missing"),
         ({"git": {"commit": "0", "dirty": 1}}, "here: git: 'dirty' is int"),
         ({"seed": True}, "here: 'seed' is bool"),
+        ({"started_at": "yesterday"}, "here: started_at is 'yesterday'.*; the file was changed"),
+        ({"inputs": [{"name": "a", "num_bytes": -1, "sha256": None}]}, "here: num_bytes of input 'a' is -1"),
     ],
 )
 def test_manifest_from_json_bad_field_is_named(changes: JsonObject, message: str) -> None:
@@ -118,28 +132,48 @@ def test_hash_file_unreadable_is_data_error(tmp_path: Path) -> None:
         hash_file(tmp_path / "absent")
 
 
-def test_describe_inputs_names_are_relative_and_in_order(tmp_path: Path) -> None:
+def test_describe_inputs_keeps_names_and_order(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "b").write_bytes(b"bb")
     (tmp_path / "sub" / "a").write_bytes(b"")
-    files = [tmp_path / "sub" / "a", tmp_path / "b"]
+    files = [("sub/a", tmp_path / "sub" / "a"), ("second/b", tmp_path / "b")]
     seen: list[int] = []
-    assert describe_inputs(files, root=tmp_path, on_bytes=seen.append) == (
+    assert describe_inputs(files, on_bytes=seen.append) == (
         InputFile(name="sub/a", num_bytes=0, sha256=hashlib.sha256(b"").hexdigest()),
-        InputFile(name="b", num_bytes=2, sha256=hashlib.sha256(b"bb").hexdigest()),
+        InputFile(name="second/b", num_bytes=2, sha256=hashlib.sha256(b"bb").hexdigest()),
     )
     assert seen == [2]
-    assert [file.sha256 for file in describe_inputs(files, root=tmp_path, hash_contents=False)] == [None, None]
-    assert describe_inputs([], root=tmp_path) == ()
+    assert [file.sha256 for file in describe_inputs(files, hash_contents=False)] == [None, None]
+    assert describe_inputs([]) == ()
 
 
 def test_describe_inputs_bad_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="absent: cannot be read"):
-        describe_inputs([tmp_path / "absent"], root=tmp_path)
+        describe_inputs([("absent", tmp_path / "absent")])
     with pytest.raises(DataError, match="is not a regular file"):
-        describe_inputs([tmp_path], root=tmp_path)
-    with pytest.raises(ConfigError, match="lies outside of"):
-        describe_inputs([tmp_path], root=tmp_path / "other")
+        describe_inputs([("folder", tmp_path)])
+    (tmp_path / "a").touch()
+    with pytest.raises(DataError, match=r"input name is '/.*'; give a path relative"):
+        describe_inputs([(str(tmp_path / "a"), tmp_path / "a")], unreadable="none")
+
+
+def test_describe_inputs_unreadable_none_describes_what_can_be_known(tmp_path: Path) -> None:
+    (tmp_path / "good").write_bytes(b"bb")
+    # A file that has a size and fails on reading, whoever asks: a process may not read its own unmapped memory.
+    memory = Path("/proc/self/mem")
+    os.mkfifo(tmp_path / "pipe")
+    files = [(name, tmp_path / name) for name in ("absent", "pipe", "good")]
+    assert describe_inputs([("memory", memory), *files], unreadable="none") == (
+        InputFile(name="memory", num_bytes=0),
+        InputFile(name="absent", num_bytes=None),
+        InputFile(name="pipe", num_bytes=None),
+        InputFile(name="good", num_bytes=2, sha256=hashlib.sha256(b"bb").hexdigest()),
+    )
+    assert [file.num_bytes for file in describe_inputs(files, hash_contents=False, unreadable="none")] == [
+        None,
+        None,
+        2,
+    ]
 
 
 def test_git_state_clean_then_dirty(checkout: Path) -> None:

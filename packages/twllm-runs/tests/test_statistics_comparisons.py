@@ -25,7 +25,7 @@ stats: Any = import_module("scipy.stats")
 POINTS = EstimateUnit.POINTS
 PAIRS = st.lists(st.tuples(st.floats(-100, 100), st.floats(-100, 100)), min_size=2, max_size=30)
 P_VALUES = st.lists(st.floats(0, 1), max_size=30)
-# Benjamini and Hochberg 1995, section 4.1: fifteen p-values of a study of thrombolysis.
+# The example of Benjamini and Hochberg 1995: fifteen p-values of a study of thrombolysis.
 BH_1995 = [
     0.0001,
     0.0004,
@@ -169,7 +169,7 @@ def test_mcnemar_exact_of_many_pairs_equals_scipy_binomial_test() -> None:
 
 
 def test_mcnemar_of_fagerland_example_gives_the_published_values() -> None:
-    # Fagerland, Lydersen and Laake 2013, table 6: airway hyper-responsiveness, 1 against 7 discordant pairs.
+    # Fagerland, Lydersen and Laake 2013: airway hyper-responsiveness, 1 against 7 discordant pairs.
     assert round(mcnemar(1, 7).p_value, 3) == 0.070
     assert round(mcnemar(1, 7, method="mid_p").p_value, 3) == 0.039
 

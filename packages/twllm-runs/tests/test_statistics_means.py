@@ -61,7 +61,7 @@ def test_mean_estimate_quantile_of_t_equals_scipy_to_nine_digits(n: int, level: 
 
 
 def clustered_stderr_by_definition(values: list[float], clusters: list[str]) -> float:
-    """Miller 2024, eq. 4, with its three sums written out."""
+    """The clustered standard error of Miller 2024 with its three sums written out."""
     n, mean = len(values), sum(values) / len(values)
     variance = sum((v - mean) ** 2 for v in values) / (n - 1) / n
     for i, j in permutations(range(n), 2):
@@ -320,8 +320,34 @@ def test_ratio_estimate_unusable_columns_are_refused(x: list[float], y: list[flo
         ratio_estimate(x, y)
 
 
-def test_ratio_estimate_bootstrap_of_empty_draws_or_without_seed_is_refused() -> None:
-    with pytest.raises(DataError, match="zero denominators"):
-        ratio_estimate([1.0, 1.0], [1.0, 0.0], method="bootstrap", seed=1)
+@pytest.mark.parametrize(
+    ("x", "y", "clusters"),
+    [([1.0, 2.0, 3.0], [0.0, 0.0, 1.0], None), ([1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 1.0, 0.0], ["a", "a", "b", "b"])],
+)
+def test_ratio_estimate_bootstrap_whose_draws_may_be_zero_has_no_error_whatever_the_seed(
+    x: list[float], y: list[float], clusters: list[str] | None
+) -> None:
+    estimates = [ratio_estimate(x, y, method="bootstrap", seed=seed, clusters=clusters, draws=20) for seed in range(30)]
+    assert estimates == estimates[:1] * 30
+    (estimate,) = estimates[:1]
+    assert estimate.mean == pytest.approx(sum(x))
+    assert (estimate.stderr, estimate.ci_low, estimate.ci_high) == (None, None, None)
+    assert (estimate.draws, estimate.seed) == (None, None)
+    assert estimate.method.endswith("no error: a draw may have only zeros as denominators")
+
+
+def test_ratio_estimate_bootstrap_of_one_zero_cluster_and_one_other_says_one_reason() -> None:
+    one = ratio_estimate([1.0, 2.0], [0.0, 1.0], method="bootstrap", seed=0, clusters=["a", "a"])
+    assert one.method.count("no error") == 1
+
+
+def test_ratio_estimate_bootstrap_of_many_items_with_a_few_zeros_has_an_interval() -> None:
+    drawn = ratio_estimate([1.0] * 50, [0.0] * 5 + [2.0] * 45, method="bootstrap", seed=0)
+    delta = ratio_estimate([1.0] * 50, [0.0] * 5 + [2.0] * 45)
+    assert drawn.stderr == pytest.approx(delta.stderr, rel=0.15)
+    assert drawn.draws == 2000
+
+
+def test_ratio_estimate_bootstrap_without_seed_is_refused() -> None:
     with pytest.raises(DataError, match="seed"):
         ratio_estimate([1.0, 1.0], [1.0, 1.0], method="bootstrap")

@@ -52,6 +52,11 @@ def test_score_that_is_not_finite_is_refused(value: float) -> None:
         Score(value=value)
 
 
+def test_score_without_value_says_why() -> None:
+    with pytest.raises(DataError, match="reason of a score is empty"):
+        Score(value=None, reason="")
+
+
 def estimate(**changes: Any) -> Estimate:
     parts: dict[str, Any] = {
         "mean": 0.5,
@@ -71,6 +76,13 @@ def test_estimate_of_nothing_has_no_figures() -> None:
     assert (empty.mean, empty.num_unscored) == (None, 3)
 
 
+def test_estimate_at_the_edges_is_accepted() -> None:
+    assert estimate(num_clusters=25, draws=1, seed=0).num_clusters == 25
+    assert estimate(num_clusters=1).num_clusters == 1
+    assert estimate(mean=None, stderr=None, ci_low=None, ci_high=None, n=0, num_clusters=0).n == 0
+    assert estimate(mean=0.9, stderr=0).mean == 0.9
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -83,6 +95,19 @@ def test_estimate_of_nothing_has_no_figures() -> None:
         ({"stderr": -0.1}, "stderr"),
         ({"mean": float("nan")}, "finite"),
         ({"ci_low": 0.8}, "upside down"),
+        ({"stderr": float("nan")}, "finite"),
+        ({"ci_low": float("-inf")}, "finite"),
+        ({"level": float("nan")}, "level"),
+        ({"method": " "}, "method is empty"),
+        ({"n": 0, "mean": None}, "neither error nor interval"),
+        ({"n": 0, "mean": None, "ci_low": None, "ci_high": None}, "neither error nor interval"),
+        ({"num_clusters": 26}, "num_clusters is 26 for n = 25"),
+        ({"num_clusters": 0}, "num_clusters is 0"),
+        ({"num_clusters": -1}, "num_clusters is -1"),
+        ({"draws": -1, "seed": 1}, "draws is -1"),
+        ({"draws": 0, "seed": 1}, "draws is 0"),
+        ({"draws": 100}, "draws and seed together"),
+        ({"seed": 1}, "draws and seed together"),
     ],
 )
 def test_estimate_that_contradicts_itself_is_refused(changes: dict[str, Any], problem: str) -> None:
@@ -94,5 +119,8 @@ def test_intent_example_needs_text_and_a_label_or_none() -> None:
     assert IntentExample(text="我的卡呢", intent=None).source == "seed"
     with pytest.raises(DataError, match="no text"):
         IntentExample(text=" ", intent="card_arrival")
-    with pytest.raises(DataError, match="is empty"):
-        IntentExample(text="我的卡呢", intent="")
+    for blank in ("", " "):
+        with pytest.raises(DataError, match="intent of '我的卡呢' is empty"):
+            IntentExample(text="我的卡呢", intent=blank)
+    with pytest.raises(DataError, match="source of '我的卡呢' is empty"):
+        IntentExample(text="我的卡呢", intent=None, source="")

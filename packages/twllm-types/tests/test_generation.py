@@ -6,6 +6,7 @@ import pytest
 from twllm_types import (
     Completion,
     ConfigError,
+    DataError,
     EngineFailure,
     FailureKind,
     FinishReason,
@@ -16,6 +17,7 @@ from twllm_types import (
     SamplingParams,
     TextGenerator,
     TokenLogprob,
+    Usage,
 )
 
 
@@ -56,7 +58,7 @@ def test_completion_first_sample_is_its_text() -> None:
 
 
 def test_completion_without_samples_is_refused() -> None:
-    with pytest.raises(ConfigError, match="EngineFailure"):
+    with pytest.raises(DataError, match="EngineFailure"):
         Completion(texts=(), finish_reasons=())
 
 
@@ -68,13 +70,68 @@ def test_completion_parts_of_unequal_length_are_refused(part: str) -> None:
         "reasoning": ("想",),
     }
     assert Completion(texts=("甲",), **parts).text == "甲"
-    with pytest.raises(ConfigError, match=part):
+    with pytest.raises(DataError, match=part):
         Completion(texts=("甲",), **{**parts, part: parts[part] * 2})
 
 
 def test_likelihood_request_without_continuation_is_refused() -> None:
     with pytest.raises(ConfigError, match="continuation is empty"):
         LikelihoodRequest(context="問", continuation="")
+
+
+@pytest.mark.parametrize("logprob", [float("nan"), 5.0, 1e-9, float("inf")])
+def test_logprob_that_is_none_is_refused_wherever_it_stands(logprob: float) -> None:
+    with pytest.raises(DataError, match=f"logprob of token '甲' is {logprob}"):
+        TokenLogprob(token="甲", logprob=logprob)
+    with pytest.raises(DataError, match="logprob of the alternative '乙'"):
+        TokenLogprob(token="甲", logprob=-1.0, top={"甲": -1.0, "乙": logprob})
+    with pytest.raises(DataError, match=r"logprob is .*EngineFailure"):
+        Likelihood(logprob=logprob, num_tokens=1)
+
+
+@pytest.mark.parametrize("logprob", [0.0, -0.5, float("-inf")])
+def test_logprob_of_a_sure_or_an_impossible_text_is_accepted(logprob: float) -> None:
+    assert TokenLogprob(token="甲", logprob=logprob, top={"甲": logprob}).top == {"甲": logprob}
+    assert Likelihood(logprob=logprob, num_tokens=1).logprob == logprob
+
+
+@pytest.mark.parametrize("num_tokens", [0, -3])
+def test_likelihood_of_no_tokens_is_refused(num_tokens: int) -> None:
+    with pytest.raises(DataError, match=f"num_tokens is {num_tokens}"):
+        Likelihood(logprob=-1.0, num_tokens=num_tokens)
+
+
+def test_usage_at_the_edges_is_accepted() -> None:
+    assert Usage(num_prompt_tokens=0, num_completion_tokens=0).num_cached_tokens is None
+    assert Usage(num_prompt_tokens=7, num_completion_tokens=0, num_cached_tokens=7).num_prompt_tokens == 7
+
+
+@pytest.mark.parametrize(
+    ("counts", "problem"),
+    [
+        ((-1, 0, None), "num_prompt_tokens is -1"),
+        ((0, -1, None), "num_completion_tokens is -1"),
+        ((0, 0, -1), "num_cached_tokens is -1"),
+        ((3, 0, 4), "num_cached_tokens is 4 of 3 prompt tokens"),
+    ],
+)
+def test_usage_of_impossible_counts_is_refused(counts: tuple[int, int, int | None], problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        Usage(num_prompt_tokens=counts[0], num_completion_tokens=counts[1], num_cached_tokens=counts[2])
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"num_attempts": 0}, "num_attempts is 0; give a count >= 1"),
+        ({"message": " "}, "message of a failure is empty"),
+        ({"message": "one\ntwo"}, "several lines"),
+    ],
+)
+def test_engine_failure_that_breaks_its_contract_is_refused(changes: dict[str, Any], problem: str) -> None:
+    parts: dict[str, Any] = {"kind": FailureKind.TIMEOUT, "message": "no answer in 60 s", **changes}
+    with pytest.raises(DataError, match=problem):
+        EngineFailure(**parts)
 
 
 class _Echo:

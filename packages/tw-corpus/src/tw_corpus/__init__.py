@@ -1,7 +1,7 @@
-"""Curation of Taiwanese Mandarin text: decode, extract, normalise, measure, decide.
+"""Curation of Taiwanese Mandarin text: decode, extract, normalise, redact, measure, decide.
 
-These functions work on strings and bytes, and importing them imports neither datatrove nor a parser. `tw_corpus.readers`
-reads files, `tw_corpus.blocks` holds the datatrove blocks, `tw_corpus.curation` the whole job.
+They work on strings and bytes, and importing them imports neither datatrove nor a parser. `tw_corpus.readers` reads
+files, `tw_corpus.blocks` holds the datatrove blocks, `tw_corpus.curation` the whole job.
 """
 
 from tw_corpus._boilerplate import Stripped, strip_boilerplate
@@ -9,6 +9,7 @@ from tw_corpus._decode import Decoded, decode
 from tw_corpus._extract import Extracted, extract_html
 from tw_corpus._measure import Measures, measure
 from tw_corpus._normalize import NormalizationChanges, Normalized, normalize
+from tw_corpus._pii import Finding, PiiKind, Redaction, RedactMode, find_pii, redact
 from tw_corpus._ptt import PttArticle, extract_ptt
 from tw_corpus._rules import Kept, Margin, QualityRules, Rejected, decide, margins
 from tw_corpus._script import Script, ScriptCounts, ScriptVerdict, count_script, script_of
@@ -16,13 +17,17 @@ from tw_corpus._script import Script, ScriptCounts, ScriptVerdict, count_script,
 __all__ = [
     "Decoded",
     "Extracted",
+    "Finding",
     "Kept",
     "Margin",
     "Measures",
     "NormalizationChanges",
     "Normalized",
+    "PiiKind",
     "PttArticle",
     "QualityRules",
+    "RedactMode",
+    "Redaction",
     "Rejected",
     "Script",
     "ScriptCounts",
@@ -33,9 +38,11 @@ __all__ = [
     "decode",
     "extract_html",
     "extract_ptt",
+    "find_pii",
     "margins",
     "measure",
     "normalize",
+    "redact",
     "script_of",
     "strip_boilerplate",
 ]

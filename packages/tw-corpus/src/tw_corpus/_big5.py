@@ -89,6 +89,7 @@ def _valid_length(chunk: bytes) -> int:
     return len(chunk)
 
 
+@cache
 def _extension(pair: bytes) -> str | None:
     """Look up a pair that cp950 lacks; `None` where ETEN and HKSCS lack it too."""
     if pair in _control_pictures():

@@ -33,6 +33,7 @@ def render_card(manifest: RunManifest, summary: JsonObject) -> str:
         rules=json.dumps(recipe["rules"], ensure_ascii=False, indent=2, sort_keys=True),
         packages=sorted(manifest.packages.items()),
         inputs=content["inputs"],
+        num_pii=sum(content["personal_data"].values()),
         parquet=recipe["output_format"] == "parquet",
         size=_size_category(content["counts"]["num_kept"]),
     )

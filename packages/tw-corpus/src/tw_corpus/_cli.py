@@ -16,6 +16,7 @@ def curate(
     output: Path,
     recipe: str = "web",
     workers: int = 1,
+    decontaminate: list[Path] | None = None,
     # one executor so far; the option exists so that recipes and scripts keep working when others come
     executor: Literal["local"] = "local",  # noqa: ARG001
 ) -> ExitCode:
@@ -30,6 +31,7 @@ def curate(
         output: folder to write; a finished run of other parameters is never overwritten.
         recipe: name of a shipped recipe (web, forum, law, news, book) or a YAML file.
         workers: worker processes; they change the speed, never the result.
+        decontaminate: benchmark files or folders; documents that hold one of their questions are left out.
         executor: where tasks run.
     """
     from rich.console import Console
@@ -39,7 +41,14 @@ def curate(
 
     chosen = load_curation_recipe(recipe)
     with open_progress(quiet=current_cli().quiet) as progress:
-        curation = curate(inputs, output=output, recipe=chosen, workers=workers, progress=progress)
+        curation = curate(
+            inputs,
+            output=output,
+            recipe=chosen,
+            workers=workers,
+            progress=progress,
+            decontaminate=decontaminate or (),
+        )
     show_curation(Console(), curation)
     return ExitCode.FAULTS if curation.num_faults else ExitCode.DONE
 
@@ -61,6 +70,37 @@ def inspect(output: Path, *, reason: str | None = None, limit: int = 10, max_cha
     from tw_corpus.curation import show_rejected
 
     show_rejected(Console(), output, reason=reason, limit=limit, max_chars=max_chars)
+
+
+@app.command
+def redact(
+    file: Path,
+    *,
+    output: Path,
+    mode: Literal["mask", "pseudonymise", "tag"] = "mask",
+    key_file: Path | None = None,
+    text_fields: list[str] | None = None,
+) -> ExitCode:
+    """Mask, replace or tag Taiwanese personal data in a file of JSON lines or text.
+
+    Example: tw-corpus redact letters.jsonl --output clean.jsonl
+
+    Args:
+        file: .jsonl, .ndjson or .txt, also .gz and .zst.
+        output: file to write; plain, complete or not there.
+        mode: mask puts placeholders; pseudonymise puts invented values, the same for the same value under one key; tag
+            leaves the text and adds a field `pii`.
+        key_file: file of at least 16 random bytes, for pseudonymise.
+        text_fields: fields that hold text; `text` where none is given.
+    """
+    from rich.console import Console
+
+    from tw_corpus.curation import read_key, redact_file, show_redaction
+
+    key = read_key(key_file) if key_file else None
+    counts = redact_file(file, output, mode=mode, key=key, text_fields=tuple(text_fields or ("text",)))
+    show_redaction(Console(), counts)
+    return ExitCode.FAULTS if counts.num_faults else ExitCode.DONE
 
 
 def main() -> None:

@@ -6,8 +6,9 @@ own local executor does not serve.
 # datatrove's executors carry partial types only
 # pyright: standard
 
-import multiprocessing
+import errno
 import os
+import resource
 import threading
 import time
 from collections import deque
@@ -15,9 +16,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from datatrove.data import Document
 from datatrove.executor.base import DistributedEnvVars, PipelineExecutor
@@ -58,9 +61,8 @@ class _TaskRunner(PipelineExecutor):
         return self._num_tasks
 
     def run(self) -> None:
-        """Run every task in this process, one after the other."""
-        for rank in self.get_incomplete_ranks():
-            self.run_task(rank)
+        """Refuse; `WorkerPool` schedules the tasks of a stage."""
+        raise TypeError("run the stage through WorkerPool")
 
     def run_task(self, rank: int) -> None:
         """Run one task, store its statistics and mark it completed.
@@ -73,10 +75,10 @@ class _TaskRunner(PipelineExecutor):
         logger.remove()
         log = logger.add(self._folder / "logs" / f"task_{rank:05d}.log", level="INFO", mode="w", diagnose=False)
         try:
-            documents: Iterable[Document] = ()
+            documents: Iterable[Document] | None = None
             for step in self.pipeline:
-                documents = step(documents, rank, self.world_size) or ()
-            deque(documents, maxlen=0)
+                documents = step(documents, rank, self.world_size)
+            deque(documents or (), maxlen=0)
             with self.logging_dir.open(f"stats/{rank:05d}.json", "w") as file:
                 PipelineStats(self.pipeline).save_to_disk(file)
             self.mark_rank_as_completed(rank)
@@ -99,6 +101,9 @@ class _TaskRunner(PipelineExecutor):
 
 def _start_worker(parent: int, log: str) -> None:
     """Prepare a child process: foreign output goes to a file, and there is no life after the parent."""
+    # a search opens one file per task; the soft limit is often 1,024
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # libraries draw bars and print warnings in their own way; on the terminal they would break the progress display
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
@@ -117,6 +122,19 @@ def _run_task(runner: _TaskRunner, rank: int) -> None:
     runner.run_task(rank)
 
 
+class _TrackedSpawn(SpawnContext):
+    """The spawn context, which also remembers its processes: the executor has no public way to end them."""
+
+    def __init__(self) -> None:
+        self.started: list[BaseProcess] = []
+
+    # the executor calls the context like this
+    def Process(self, *args: Any, **kwargs: Any) -> BaseProcess:  # type: ignore[override]  # noqa: N802
+        process = SpawnContext.Process(*args, **kwargs)
+        self.started.append(process)
+        return process
+
+
 class WorkerPool:
     """A fixed number of worker processes, shared by the stages of one run; use it in a `with` block."""
 
@@ -128,10 +146,11 @@ class WorkerPool:
             log: file that takes what the processes print; its folder exists.
         """
         self._log = log
+        # spawn: fork copies threads' locks (progress display), forkserver hides the death of the parent
+        self._context = _TrackedSpawn()
         self._pool = ProcessPoolExecutor(
             max_workers=num_workers,
-            # spawn: fork copies threads' locks (progress display), forkserver hides the death of the parent
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=self._context,
             initializer=_start_worker,
             initargs=(os.getpid(), str(log)),
         )
@@ -142,6 +161,10 @@ class WorkerPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            # stopped or failed: what is through is kept, what is in progress will be done again
+            for process in self._context.started:
+                process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def run(self, stage: Stage, *, logging_folder: Path, on_wait: Callable[[int], None]) -> None:
@@ -180,6 +203,11 @@ class WorkerPool:
         except TwllmError:
             raise
         except OSError as error:
+            if error.errno == errno.EMFILE:
+                raise RunError(
+                    f"stage {stage.name!r} opens one file for each of the tasks and the system allows too few; raise "
+                    "`ulimit -n`, or start anew with a larger tasks.target_bytes"
+                ) from error
             raise RunError(
                 f"stage {stage.name!r}, task {rank}: {error.strerror or error}"
                 f"{f' ({error.filename})' if error.filename else ''}; "

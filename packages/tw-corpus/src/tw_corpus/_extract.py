@@ -44,16 +44,19 @@ _LINK_SHARE = 0.6
 _LINK_SHARE_IN_TABLE = 0.8
 _LINK_SHARE_WITH_SENTENCE = 0.9
 _MAX_WORK = 30  # blocks are looked at until this many times the page's length has been read: nesting cannot cost more
+_LINK_CHARS, _ELEMENT_CHARS = 8, 3  # what a link or another element without text adds to that; no tag is shorter
 
 _XHTML = re.compile(r"^\s*(?:<\?xml\b|<!DOCTYPE[^>]*XHTML)|<html[^>]*\bxmlns\s*=", re.IGNORECASE)
-_SELF_CLOSED = re.compile(r"<([a-zA-Z][\w:.-]*)((?:\s+[^<>]*?)?)\s*/>")
+_SELF_CLOSED = re.compile(r"<([a-zA-Z][\w:.-]*)((?:\s[^<>]*)?)/>")  # no part can take what another one can: linear
 _VOID = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
 )
 _PRESCAN_CHARS = 2048
 # Elements that only an end tag closes; a page that piles them up takes a parser quadratic time and memory.
 _NESTING = re.compile(
-    r"<(/?)(?:div|ul|ol|dl|table|blockquote|center|section|article|span|font|b|i|em|strong)\b", re.IGNORECASE
+    r"<(/?)(?:div|ul|ol|dl|table|blockquote|center|section|article|span|font|b|i|em|strong|object|applet|marquee|svg"
+    r"|foreignobject|template|details|fieldset|figure|main|header|footer|nav|aside|button)\b",
+    re.IGNORECASE,
 )
 _MAX_DEPTH = 1000
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -95,12 +98,13 @@ def extract_html(html: str, *, mode: ExtractMode = ExtractMode.MAIN) -> Extracte
     Raises:
         ValueError: elements are nested deeper than 1,000, or the parser refuses the page.
     """
-    if _depth(html) > _MAX_DEPTH:
+    depth = _depth(html)
+    if depth > _MAX_DEPTH:
         raise ValueError(f"elements are nested deeper than {_MAX_DEPTH}")
     tree = HTMLTree.parse(_close_elements(html.replace("\x00", "")))
     text = ""
     if mode is ExtractMode.MAIN:
-        _mark_link_blocks(tree, budget=_MAX_WORK * len(html))
+        _mark_link_blocks(tree, budget=_MAX_WORK * len(html), is_deep=depth > _MAX_WORK)
         text = _text(tree, (*_RUBY, *_NAVIGATION, f"[{_MARK}]"))
     if not text:
         mode, text = ExtractMode.ALL, _text(tree, _RUBY)
@@ -127,20 +131,24 @@ def _close_elements(html: str) -> str:
     )
 
 
-def _mark_link_blocks(tree: HTMLTree, *, budget: int) -> None:
-    """Mark the blocks that consist of links."""
-    if tree.body is None:
+def _mark_link_blocks(tree: HTMLTree, *, budget: int, is_deep: bool) -> None:
+    """Mark the blocks that consist of links, until `budget` is used up; in a deep page elements without text count."""
+    if tree.body is None or len(tree.body.query_selector_all("a[href]")) < _MIN_LINKS:
         return
     # `values()`: to iterate over a node list itself takes quadratic time in resiliparse 2.0.
     for block in tree.body.query_selector_all(_BLOCKS).values():
+        found = block.query_selector_all("a[href]")
+        if len(found) < _MIN_LINKS and not is_deep:
+            continue
         text = _SPACE.sub("", block.text or "")
-        budget -= len(text)
+        budget -= len(text) + _LINK_CHARS * len(found)
+        if is_deep:
+            budget -= _ELEMENT_CHARS * len(block.query_selector_all("*"))
         if budget < 0:
             return
-        links = block.query_selector_all("a[href]").values()
-        if len(links) < _MIN_LINKS:
+        if len(found) < _MIN_LINKS:
             continue
-        linked = sum(len(_SPACE.sub("", link.text or "")) for link in links)
+        linked = sum(len(_SPACE.sub("", link.text or "")) for link in found.values())
         is_table = block.tag in ("table", "td", "p") or block.query_selector("table") is not None
         least = _LINK_SHARE_IN_TABLE if is_table else _LINK_SHARE
         if linked >= len(text) * (_LINK_SHARE_WITH_SENTENCE if _SENTENCE_END.search(text) else least):

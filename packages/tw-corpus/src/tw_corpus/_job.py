@@ -1,7 +1,9 @@
 """Curating from paths to a finished run folder, and looking into one."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tw_corpus._benchmark_files import load_benchmark
 from tw_corpus._card import render_card
 from tw_corpus._curate import run_curation
 from tw_corpus._inspect import check_reason, iter_rejected, show_counts, show_document
@@ -20,13 +23,13 @@ from twllm_runs import (
     Progress,
     Run,
     RunState,
-    hash_file,
+    describe_inputs,
     open_run,
     read_run,
     recipe_to_json,
     write_text_atomic,
 )
-from twllm_types import ConfigError, DataError, InputFile, JsonObject
+from twllm_types import ConfigError, InputFile, JsonObject
 
 _PACKAGES = ("tw-corpus", "twllm-runs", "twllm-types", "datatrove", "resiliparse", "orjson", "pyarrow", "numpy")
 _MAX_WORKERS = 1024
@@ -55,7 +58,13 @@ class Curation:
 
 
 def curate(
-    inputs: Sequence[Path], *, output: Path, recipe: CurationRecipe, progress: Progress, workers: int = 1
+    inputs: Sequence[Path],
+    *,
+    output: Path,
+    recipe: CurationRecipe,
+    progress: Progress,
+    workers: int = 1,
+    decontaminate: Sequence[Path] = (),
 ) -> Curation:
     """Curate files and folders into a run folder; continue where an earlier call was stopped.
 
@@ -67,6 +76,7 @@ def curate(
         recipe: decides the result.
         progress: display.
         workers: worker processes, 1 to 1,024; they change the speed, never the result.
+        decontaminate: benchmark files or folders whose items stay out.
 
     Raises:
         ConfigError: nothing to read, or an impossible number of workers.
@@ -77,37 +87,63 @@ def curate(
     """
     if not 1 <= workers <= _MAX_WORKERS:
         raise ConfigError(f"--workers is {workers}; give a number from 1 to {_MAX_WORKERS}")
-    found = find_inputs(inputs)
+    # the folder may lie inside an input; what an earlier start wrote is no input
+    found = find_inputs(inputs, exclude=output)
     if not found.files:
         raise ConfigError(f"no readable file under {', '.join(map(str, inputs))}; give at least one file to read")
     with open_run(
         output,
         command="tw-corpus curate",
-        parameters={"recipe": recipe_to_json(recipe)},
+        parameters={"recipe": recipe_to_json(recipe), "tables": _tables_sha256(), "benchmarks": _hashes(decontaminate)},
         settings={"workers": workers},
         inputs=_describe(found.files, recipe, progress),
         packages=_PACKAGES,
+        decisive_packages=("tw-corpus",),
     ) as run:
         if run.state is not RunState.FINISHED:
-            _work(found, recipe, run, workers, progress)
+            _work(found, recipe, tuple(decontaminate), run, workers, progress)
         return Curation(folder=run.folder, state=run.state, summary=run.result, num_faults=run.num_faults)
 
 
 def _describe(files: Sequence[FoundFile], recipe: CurationRecipe, progress: Progress) -> tuple[InputFile, ...]:
     bar = progress.task("hash inputs", total=sum(file.num_bytes for file in files), unit="B")
-    described: list[InputFile] = []
-    for file in files:
-        try:
-            sha256 = hash_file(file.path, on_bytes=bar.advance) if recipe.hash_inputs else None
-        except DataError:
-            # the reader counts and lists it as a fault
-            sha256 = None
-        described.append(InputFile(name=file.name, num_bytes=file.num_bytes, sha256=sha256))
-    return tuple(described)
+    return describe_inputs(
+        ((file.name, file.path) for file in files),
+        hash_contents=recipe.hash_inputs,
+        on_bytes=bar.advance,
+        # the reader counts and lists it as a fault
+        unreadable="none",
+    )
 
 
-def _work(found: Inputs, recipe: CurationRecipe, run: Run, workers: int, progress: Progress) -> None:
-    outcome = run_curation(found, recipe, run=run, workers=workers, progress=progress)
+def _tables_sha256() -> str:
+    """Return the hash of the tables and models that ship with this version: they decide the result too."""
+    digest = hashlib.sha256()
+    for folder in ("tables", "models"):
+        for item in sorted((resources.files("tw_corpus") / folder).iterdir(), key=lambda item: item.name):
+            digest.update(item.name.encode() + b"\0" + item.read_bytes())
+    return digest.hexdigest()
+
+
+def _hashes(benchmarks: Sequence[Path]) -> JsonObject:
+    """Return the hash of each benchmark's items; loading them here also refuses an unusable one before any work."""
+    return {
+        path.name: hashlib.sha256(
+            "\0".join(f"{item.id}\0{item.text}" for item in load_benchmark(path)).encode("utf-8", "surrogatepass")
+        ).hexdigest()
+        for path in benchmarks
+    }
+
+
+def _work(
+    found: Inputs,
+    recipe: CurationRecipe,
+    benchmarks: tuple[Path, ...],
+    run: Run,
+    workers: int,
+    progress: Progress,
+) -> None:
+    outcome = run_curation(found, recipe, benchmarks=benchmarks, run=run, workers=workers, progress=progress)
     write_text_atomic(run.folder / "README.md", render_card(run.manifest, outcome.summary))
     write_text_atomic(
         run.folder / "report.html", render_curation_report(run.manifest, outcome.summary, outcome.documents)

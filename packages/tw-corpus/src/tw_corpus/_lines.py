@@ -20,7 +20,8 @@ SHORT_LINE_CHARS = 10
 BARE_ENTRY_CHARS = 16
 
 _ELLIPSES = ("…", "...", "。。。", "‧‧‧", "⋯")
-_BULLETS = ("•", "‧", "·", "●", "○", "◎", "◆", "◇", "■", "□", "▪", "▶", "►", "★", "☆", "※", "→", "-", "*", "–", "—")
+_ELLIPSIS_ENDS = frozenset("….。‧⋯")
+_BULLETS = frozenset("•‧·●○◎◆◇■□▪▶►★☆※→-*–—")
 _TABLE_STARTS = frozenset(map(chr, range(0x2500, 0x25A0))) | {"|", "+"}
 _ORDINAL = "0-9０-９零〇一二三四五六七八九十百千甲乙丙丁戊己庚辛壬癸IVXivx"
 _LABEL = re.compile(
@@ -28,6 +29,7 @@ _LABEL = re.compile(
     rf"|[（(〔\[]?[{_ORDINAL}]{{1,6}}[）)〕\].、．]?|[（(〔\[【][^）)〕\]】]{{1,10}}[）)〕\]】]|[推噓嘘→]\s?.{{0,12}}|\W+"
 )
 _NUMBERED = re.compile(rf"第\s*[{_ORDINAL}]+\s*[條条章節节款項项目編编篇回集課课次]|#{{1,6}}\s")
+_NUMBERED_STARTS = frozenset("第#")
 _ENTRY_SEPARATOR = re.compile(r"[\s|｜/／>＞»›·‧•]+")
 _HAN = re.compile("[\u3400-\u9fff]")
 _FUNCTION = frozenset(FUNCTION_CHARACTERS)
@@ -103,8 +105,9 @@ def measure_lines(lines: Sequence[str], repeated: Counter[str], labels: frozense
         short_line_char_share=sum(short) / total,
         terminal_line_share=len(terminal) / len(lines),
         terminal_line_char_share=sum(terminal) / total,
-        ellipsis_line_share=sum(line.endswith(_ELLIPSES) for line in lines) / len(lines),
-        bullet_line_share=sum(line.startswith(_BULLETS) for line in lines) / len(lines),
+        ellipsis_line_share=sum([line[-1] in _ELLIPSIS_ENDS and line.endswith(_ELLIPSES) for line in lines])
+        / len(lines),
+        bullet_line_share=sum([line[0] in _BULLETS for line in lines]) / len(lines),
         bare_entry_char_share=sum(map(_num_bare_chars, lines)) / total,
         duplicate_line_share=sum(count for _, count in duplicates) / num_counted if num_counted else 0.0,
         duplicate_line_char_share=sum(length * count for length, count in duplicates) / total,
@@ -131,7 +134,9 @@ def _num_bare_chars(line: str) -> int:
     Blanks and separators cut a line into entries. An entry is bare if it is short, holds an ideograph but no
     grammatical character, and does not end as a finished line may.
     """
-    if line[0] in _TABLE_STARTS or _NUMBERED.match(line):
+    if line[0] in _TABLE_STARTS or (line[0] in _NUMBERED_STARTS and _NUMBERED.match(line)):
+        return 0
+    if len(line) > BARE_ENTRY_CHARS and not _ENTRY_SEPARATOR.search(line):
         return 0
     return sum(
         len(entry)

@@ -49,8 +49,21 @@ class Measures:
         duplicate_line_share: repetitions of lines, labels exempt, of the lines that are no repeated label.
         duplicate_line_char_share: characters in such repetitions.
         label_line_share: lines that repeat by design (speaker labels, article numbers, table rows, short pushes).
+        sentence_han_share: ideographs in running sentences, of the ideographs: stretches without line break that end
+            in a sentence mark and hold 8 ideographs, 2 of them grammatical.
+        bare_run_han_share: ideographs in runs of words without a grammatical character, of the ideographs; blanks and
+            marks cut runs.
+        lone_han_share: ideographs that stand alone between blanks and marks, of the ideographs.
+        rare_han_share: ideographs outside the first level of Big5 that are not Simplified either, of the ideographs.
+        exclamation_share: exclamation marks.
+        second_person_share: 你, 您 and 妳.
+        decoration_share: arrows, dingbats, emoji and 【.
+        separator_share: the separators | / > » · • and 、
+        price_share: prices, discounts and percentages, each counted once.
+        bracketed_number_share: numbers in brackets, as behind the entries of an archive, each counted once.
         line_break_ratio: lines per written character (FineWeb's new-line ratio).
-        top_2gram_share: characters covered by the commonest 2-gram; see `Repetition` for this and the next three.
+        top_2gram_share: characters covered by the commonest 2-gram; see `Repetition` for this and the next three, which
+            are means over blocks in texts of more than a million characters.
         top_4gram_share: by the commonest 4-gram.
         duplicate_10gram_share: inside a 10-gram seen before.
         duplicate_20gram_share: inside a 20-gram seen before.
@@ -63,11 +76,17 @@ class Measures:
         num_gambling_terms: different telling gambling terms (weight 2 or more).
         adult_term_density: the same for adult content.
         num_adult_terms: different telling adult terms.
-        promotion_term_density: the same for loans, counterfeit goods, contact pitches, easy income, SEO, cures.
-        num_promotion_terms: different telling promotion terms.
+        selling_term_density: weighted terms of all pages that sell (gambling, adult content, loans, counterfeit
+            goods, contact pitches, easy income, SEO, cures) per 1,000 written characters.
+        num_selling_terms: different telling terms of these.
+        contact_term_density: of those, contact pitches and calls to action.
         boilerplate_term_density: weighted terms of menus, footers, notices and error pages per 1,000 written
             characters.
         num_boilerplate_terms: different telling boilerplate terms.
+        reporting_term_density: terms of news, law, medicine and teaching, their weight taken as positive.
+        narration_term_density: terms of stories, sports, science and cooking.
+        promotion_score: looks like a page that sells, 0 to 1 (`_page_types`).
+        boilerplate_score: looks like navigation, forms, notices and error pages, 0 to 1.
     """
 
     num_chars: int
@@ -101,6 +120,16 @@ class Measures:
     duplicate_line_share: float
     duplicate_line_char_share: float
     label_line_share: float
+    sentence_han_share: float
+    bare_run_han_share: float
+    lone_han_share: float
+    rare_han_share: float
+    exclamation_share: float
+    second_person_share: float
+    decoration_share: float
+    separator_share: float
+    price_share: float
+    bracketed_number_share: float
     line_break_ratio: float
     top_2gram_share: float
     top_4gram_share: float
@@ -115,10 +144,15 @@ class Measures:
     num_gambling_terms: int
     adult_term_density: float
     num_adult_terms: int
-    promotion_term_density: float
-    num_promotion_terms: int
+    selling_term_density: float
+    num_selling_terms: int
+    contact_term_density: float
     boilerplate_term_density: float
     num_boilerplate_terms: int
+    reporting_term_density: float
+    narration_term_density: float
+    promotion_score: float
+    boilerplate_score: float
 
 
 def measure(text: str) -> Measures:

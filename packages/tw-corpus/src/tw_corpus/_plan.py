@@ -1,8 +1,11 @@
 """How inputs are cut into tasks. The cut follows from the inputs alone, never from the number of workers."""
 
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from tw_corpus.readers import FoundFile
+from tw_corpus.readers import FileFormat, FoundFile
 from twllm_types import ConfigError
 
 
@@ -28,6 +31,39 @@ def plan_tasks(files: Sequence[FoundFile], *, target_bytes: int, max_files: int)
     if target_bytes <= 0 or max_files <= 0:
         raise ConfigError(f"task limits are {target_bytes} bytes and {max_files} files; give numbers > 0")
     return tuple(_grouped(files, target_bytes, max_files))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTasks:
+    """Tasks on disk, one file each, so that a worker reads its own task and not all of them.
+
+    Attributes:
+        folder: holds `<rank>.json`.
+        num_tasks: how many there are.
+    """
+
+    folder: Path
+    num_tasks: int
+
+    def __len__(self) -> int:
+        return self.num_tasks
+
+    def __getitem__(self, rank: int) -> tuple[FoundFile, ...]:
+        rows = json.loads((self.folder / f"{rank:05d}.json").read_text(encoding="ascii"))
+        return tuple(
+            FoundFile(path=Path(path), name=name, format=FileFormat(file_format), num_bytes=num_bytes)
+            for path, name, file_format, num_bytes in rows
+        )
+
+
+def store_tasks(tasks: Sequence[Sequence[FoundFile]], folder: Path) -> StoredTasks:
+    """Write tasks to `folder`, replacing what is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for rank, files in enumerate(tasks):
+        rows = [[str(file.path), file.name, str(file.format), file.num_bytes] for file in files]
+        # ASCII with escapes, since a file name may hold bytes that are no UTF-8
+        (folder / f"{rank:05d}.json").write_text(json.dumps(rows), encoding="ascii")
+    return StoredTasks(folder=folder, num_tasks=len(tasks))
 
 
 def _grouped(files: Iterable[FoundFile], target_bytes: int, max_files: int) -> Iterable[tuple[FoundFile, ...]]:

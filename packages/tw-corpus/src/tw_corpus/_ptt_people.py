@@ -19,17 +19,22 @@ _ABOUT_PEOPLE = tuple(
         rf"※\s*(?P<id>{_ID}) .{{0,60}}(?:寫道|提到|轉錄).*",
         rf"==>\s*(?P<id>{_ID})\b.*(?:提到|寫道).*",
         rf"【?\s*在 (?P<id>{_ID})\b.*的大作中提到.*",
-        rf"(?:作者|發信人|寄件者)\s*[:：]?\s+(?P<id>{_ID}) ?\(.*",
+        rf"(?:作者|發信人|寄件者)(?:\s*[:：])?\s+(?P<id>{_ID}) ?\(.*",
         rf"(?:作者|發信人|寄件者)\s*[:：]\s*(?P<id>{_ID})(?:\s.*)?",
         r"※\s*(?:發信站|文章網址|文章代碼|編輯|轉錄者|引述|來源)\s*[:：《(].*",
         r"※\s*\[?(?:本文轉錄|本文轉寄).*",
         r"◆\s*(?:From|Origin|Modify)\b.*",
         r"(?:發信站|轉信站|Origin|Path)\s*[:：].*",
-        r"時間\s*[:：]?\s*[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \d{4}.*",
+        r"時間\s*(?:[:：]\s*)?[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \d{4}.*",
     )
 )
-_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
-_IPV6 = re.compile(r"(?<![\w:])[0-9A-Fa-f:]*::?[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?![\w:])")
+_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.*\d)")
+# What may be an address, at most as long as the longest; whether it is one is for `ipaddress` to say.
+_IPV6 = re.compile(r"(?<![0-9A-Za-z_:])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:.]{2,45}(?![0-9A-Za-z_:])")
+_DIGIT = re.compile("[0-9]")
+_WORD = re.compile(r"[A-Za-z0-9]+")
+# Ids of other boards: foo.bbs@bbs.example.org. Looked up as a whole first, then word by word.
+_WORDS = re.compile(r"[A-Za-z0-9]+(?:[._@-]+[A-Za-z0-9]+)*")
 _ADDRESS_MASK, _PERSON_MASK = "[IP]", "[使用者]"
 
 
@@ -39,31 +44,32 @@ class People:
 
     Attributes:
         speakers: number by id: 0 the author, else in the order of the pushes.
-        others: further ids, of quoted people.
+        labels: what stands for an id, as the page writes it.
+        any_case: the same for ids with a digit or a capital, which are found in any letters; by their lower case.
     """
 
     speakers: Mapping[str, int]
-    others: frozenset[str]
+    labels: Mapping[str, str]
+    any_case: Mapping[str, str]
 
     def mask(self, text: str) -> str:
         """Put ``[使用者3]``, or ``[使用者]`` for a person without number, for ids, and ``[IP]`` for addresses.
 
         An id is found where it stands by itself, in the letters that the page writes it in; one with a digit or a
-        capital in any letters.
+        capital in any letters. Takes time in proportion to the text, however many people there are.
         """
-        for ignore_case in (False, True):
-            ids = [each for each in (*self.speakers, *self.others) if _is_distinctive(each) or not ignore_case]
-            if ids:
-                pattern = "|".join(re.escape(each) for each in sorted(ids, key=len, reverse=True))
-                flags = re.IGNORECASE if ignore_case else 0
-                text = re.sub(rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])", self._label, text, flags=flags)
+        text = _WORDS.sub(self._mask_words, text)
         text = _IPV4.sub(_mask_address, text)
         return _IPV6.sub(_mask_address, text) if text.count(":") > 1 else text
 
-    def _label(self, found: re.Match[str]) -> str:
-        lowered = found[0].lower()
-        number = next((number for user, number in self.speakers.items() if user.lower() == lowered), None)
-        return _PERSON_MASK if number is None else f"{_PERSON_MASK[:-1]}{number}]"
+    def _mask_words(self, found: re.Match[str]) -> str:
+        label = self._label(found[0])
+        if label is not None:
+            return label
+        return _WORD.sub(lambda word: self._label(word[0]) or word[0], found[0])
+
+    def _label(self, word: str) -> str | None:
+        return self.labels.get(word) or self.any_case.get(word.lower())
 
 
 def people_of(*, author: str, pushers: Iterable[str], text: str) -> People:
@@ -72,7 +78,13 @@ def people_of(*, author: str, pushers: Iterable[str], text: str) -> People:
     for pusher in pushers:
         speakers.setdefault(pusher, len(speakers) + (not author))
     named = {found for line in text.split("\n") if (found := _named(line))}
-    return People(speakers=speakers, others=frozenset(named - set(speakers)))
+    labels = {user: f"{_PERSON_MASK[:-1]}{number}]" for user, number in speakers.items()}
+    labels |= dict.fromkeys(named - set(speakers), _PERSON_MASK)
+    any_case: dict[str, str] = {}
+    for user, label in labels.items():
+        if _is_distinctive(user):
+            any_case.setdefault(user.lower(), label)
+    return People(speakers=speakers, labels=labels, any_case=any_case)
 
 
 def is_about_people(line: str) -> bool:
@@ -101,8 +113,17 @@ def _is_distinctive(user: str) -> bool:
 
 
 def _mask_address(found: re.Match[str]) -> str:
+    # The full stop or colon of the sentence may stand behind it. "::" and "a::b" are addresses too, but mean none.
+    bare = found[0].rstrip(".")
+    for address in (bare, bare.removesuffix(":")):
+        if _DIGIT.search(address) and _is_address(address):
+            return _ADDRESS_MASK + found[0][len(address) :]
+    return found[0]
+
+
+def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(found[0])
+        ipaddress.ip_address(text)
     except ValueError:
-        return found[0]
-    return _ADDRESS_MASK
+        return False
+    return True

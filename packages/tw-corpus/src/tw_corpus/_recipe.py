@@ -5,7 +5,12 @@ from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 
+from tw_corpus._contamination import DecontaminationOptions
+from tw_corpus._minhash import MinHashOptions
+from tw_corpus._paragraphs import ParagraphOptions
+from tw_corpus._pii import PiiKind, RedactMode
 from tw_corpus._rules import QualityRules
+from tw_corpus._variant_options import VariantOptions
 from tw_corpus.readers import ReadOptions
 from twllm_runs import load_recipe, parse_recipe
 from twllm_types import ConfigError
@@ -40,21 +45,25 @@ class TaskLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExactDedup:
-    """Exact deduplication.
+class PiiOptions:
+    """What becomes of personal data.
 
     Attributes:
-        num_buckets: parts of the hash space that are searched apart; more need less memory each.
+        mode: mask, pseudonymise or tag, as in `tw_corpus.redact`.
+        kinds: which ones.
+        key_file: key of mode `pseudonymise`; its name goes into the manifest, never its content.
 
     Raises:
-        ConfigError: there is no bucket.
+        ConfigError: mode `pseudonymise` without a key file.
     """
 
-    num_buckets: int = 1
+    mode: RedactMode = RedactMode.MASK
+    kinds: tuple[PiiKind, ...] = tuple(PiiKind)
+    key_file: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.num_buckets < 1:
-            raise ConfigError(f"num_buckets is {self.num_buckets}; give a number >= 1")
+        if self.mode is RedactMode.PSEUDONYMISE and self.key_file is None:
+            raise ConfigError("mode is pseudonymise, which needs a key; name a file of random bytes in key_file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,21 +75,41 @@ class CurationRecipe:
         reading: how records are read, decoded and extracted.
         strip_boilerplate: remove common boilerplate lines before measuring.
         rules: thresholds of the quality filter.
-        exact_dedup: how exact duplicates are found; None keeps them.
+        pii: what becomes of personal data; None leaves them.
+        decontamination: how benchmark items are looked for, where the command names benchmarks.
+        variants: how the variety of each document is noted, and which ones stay; None does not look.
+        repeated_paragraphs: which paragraphs that many documents share are removed; None keeps them.
+        exact_dedup: whether exact duplicates are dropped.
+        near_dedup: how near-duplicates are found; None keeps them.
+        search_buckets: parts of the hash space that are searched apart for exact duplicates and paragraphs; more need
+            less memory each, >= 1.
         output_format: of the final shards.
         tasks: how inputs are cut into tasks.
         hash_inputs: put a hash of every input into the manifest; False compares names and sizes only, for inputs that
             are too large to be read twice.
+
+    Raises:
+        ConfigError: a number is out of its range.
     """
 
     description: str = ""
     reading: ReadOptions = field(default_factory=ReadOptions)
     strip_boilerplate: bool = True
     rules: QualityRules = field(default_factory=QualityRules)
-    exact_dedup: ExactDedup | None = field(default_factory=ExactDedup)
+    pii: PiiOptions | None = field(default_factory=PiiOptions)
+    decontamination: DecontaminationOptions = field(default_factory=DecontaminationOptions)
+    variants: VariantOptions | None = None
+    repeated_paragraphs: ParagraphOptions | None = None
+    exact_dedup: bool = True
+    near_dedup: MinHashOptions | None = field(default_factory=MinHashOptions)
+    search_buckets: int = 1
     output_format: OutputFormat = OutputFormat.PARQUET
     tasks: TaskLimits = field(default_factory=TaskLimits)
     hash_inputs: bool = True
+
+    def __post_init__(self) -> None:
+        if self.search_buckets < 1:
+            raise ConfigError(f"search_buckets is {self.search_buckets}; give a number >= 1")
 
 
 def recipe_names() -> tuple[str, ...]:

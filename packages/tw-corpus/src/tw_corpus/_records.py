@@ -8,10 +8,9 @@ compressed stream broke off, and the one for a line of a text file that is left 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TypeAlias
 
-from twllm_types import JsonValue
+from twllm_types import FrozenDict, JsonValue
 
 
 class FaultReason(StrEnum):
@@ -28,6 +27,7 @@ class FaultReason(StrEnum):
     UNDECODABLE = "undecodable"  # no character encoding fits the bytes
     NUL_BYTE = "nul_byte"  # a raw NUL where text must stand
     INVALID_JSON = "invalid_json"
+    NESTED_TOO_DEEPLY = "nested_too_deeply"  # JSON with lists or objects in each other, deeper than writers can write
     NOT_AN_OBJECT = "not_an_object"  # JSON, but no object
     MISSING_TEXT = "missing_text"  # the text field or column is absent or null
     TEXT_NOT_STRING = "text_not_string"
@@ -82,13 +82,17 @@ class Record:
         source: the file, named relative to the input given.
         metadata: JSON values: `format` and `position` always; `encoding`, `encoding_evidence`, `num_replaced`,
             `num_private_use`, `encoding_rejected`, `url`, `title`, `extractor`, `given_id`, `fields` (the other fields
-            of a JSON object or columns of a row) and some named in the readers where they apply.
+            of a JSON object or columns of a row) and some named in the readers where they apply. `orjson` can write
+            them: numbers beyond 64 bits are strings of their digits, and nothing is nested deeper than 200.
     """
 
     id: str
     text: str
     source: str
-    metadata: Mapping[str, JsonValue] = field(default_factory=lambda: MappingProxyType({}))
+    metadata: Mapping[str, JsonValue] = field(default_factory=FrozenDict[str, JsonValue])
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metadata", FrozenDict(self.metadata))
 
 
 Outcome: TypeAlias = Record | Fault | Ignored

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tw_corpus._summary import genre_pass_rates
-from tw_corpus._tally import EXACT_DUPLICATE, KEPT, NearMiss, Tally, totals
+from tw_corpus._tally import EXACT_DUPLICATE, KEPT, NEAR_DUPLICATE, NearMiss, Tally, totals
 from tw_corpus._tally import Sample as TallySample
 from twllm_runs.report import (
     Bar,
@@ -57,8 +57,10 @@ def render_curation_report(manifest: RunManifest, summary: JsonObject, documents
             _genres(documents),
             _near(documents),
             _samples(documents),
+            _language(content),
+            _contamination(content),
             _reading(content),
-            _files(),
+            _files(contaminated=bool(content["contamination"])),
         ),
     )
     return render_report(report)
@@ -67,7 +69,7 @@ def render_curation_report(manifest: RunManifest, summary: JsonObject, documents
 def _overview(content: Any, documents: Tally) -> Section:
     counts, timing = content["counts"], content["timing"]
     num_documents = documents.num_documents.total()
-    passed = counts["num_kept"] + counts["num_duplicates"]
+    passed = counts["num_kept"] + counts["num_duplicates"] + counts["num_near_duplicates"]
     kept_chars = totals(documents.num_chars, 2).get((KEPT,), 0)
     figures = Figures(
         items=(
@@ -75,20 +77,27 @@ def _overview(content: Any, documents: Tally) -> Section:
             Figure(label="documents kept", value=counts["num_kept"], note=f"{kept_chars:,} characters"),
             Figure(label="rejected by a rule", value=counts["num_rejected"]),
             Figure(label="exact duplicates", value=counts["num_duplicates"]),
+            Figure(label="near-duplicates", value=counts["num_near_duplicates"]),
             Figure(label="faults", value=counts["num_faults"], note="could not be read; see faults.jsonl"),
             Figure(
                 label="passed the rules",
                 value=proportion_estimate(passed, num_documents),
                 note="duplicates count as passed",
             ),
-            Figure(
-                label="throughput",
-                value=f"{timing['input_bytes_per_second'] / 1e6:.2f} MB/s",
-                note=f"of input, wall clock of the last start, {timing['seconds']:.1f} s",
-            ),
+            _throughput(timing),
         )
     )
     return Section(title="Overview", blocks=(figures,))
+
+
+def _throughput(timing: Any) -> Figure:
+    if timing["seconds"] is None:
+        return Figure(label="throughput", value="not measured", note="the run was continued")
+    return Figure(
+        label="throughput",
+        value=f"{timing['input_bytes_per_second'] / 1e6:.2f} MB/s",
+        note=f"of input, wall clock, {timing['seconds']:.1f} s",
+    )
 
 
 def _funnel(documents: Tally) -> Section:
@@ -98,12 +107,13 @@ def _funnel(documents: Tally) -> Section:
     shown = inputs[:_MAX_INPUTS]
 
     def bar(name: str) -> Bar:
-        kept, duplicates = by_input.get((name, KEPT), 0), by_input.get((name, EXACT_DUPLICATE), 0)
+        kept = by_input.get((name, KEPT), 0)
+        duplicates = by_input.get((name, EXACT_DUPLICATE), 0) + by_input.get((name, NEAR_DUPLICATE), 0)
         return Bar(label=name, values=(kept, duplicates, sizes[name] - kept - duplicates))
 
     bars = Bars(
         title="Documents by input",
-        series=("kept", "exact duplicates", "rejected"),
+        series=("kept", "duplicates", "rejected"),
         bars=tuple(bar(name) for name in shown),
         scale="common",
         unit="documents",
@@ -190,6 +200,33 @@ def _outcome_sample(sample: TallySample) -> Sample:
     )
 
 
+def _language(content: Any) -> Section:
+    return Section(
+        title="Variety and personal data",
+        blocks=(
+            _rows("Documents by variety of the wording", content["variants"], ("variant", "script", "converted")),
+            _counts("Personal data found", content["personal_data"], "kind", "findings"),
+        ),
+        intro="The variety is a tag unless the recipe says otherwise; values of personal data are shown nowhere.",
+    )
+
+
+def _contamination(content: Any) -> Section:
+    rows = tuple((row["benchmark"], row["found"], row["clean"], row["too_short"]) for row in content["contamination"])
+    table = Table(
+        title="Benchmark items in the corpus",
+        columns=(
+            Column(title="benchmark"),
+            Column(title="found, documents dropped", kind=ColumnKind.COUNT),
+            Column(title="not found", kind=ColumnKind.COUNT),
+            Column(title="too short to look for", kind=ColumnKind.COUNT),
+        ),
+        rows=rows,
+        note="" if rows else "no benchmark was given; name some with --decontaminate",
+    )
+    return Section(title="Contamination", blocks=(table,))
+
+
 def _reading(content: Any) -> Section:
     return Section(
         title="Reading and normalisation",
@@ -222,8 +259,13 @@ def _counts(title: str, counts: Mapping[str, int], name: str, unit: str) -> Tabl
     )
 
 
-def _files() -> Section:
+def _files(*, contaminated: bool) -> Section:
     links = (
+        *(
+            (Link(path="contamination.jsonl", note="every benchmark item with outcome and span"),)
+            if contaminated
+            else ()
+        ),
         Link(path="summary.json", note="every count of this page"),
         Link(path="run.json", note="inputs with hashes, recipe, versions"),
         Link(path="README.md", note="dataset card"),

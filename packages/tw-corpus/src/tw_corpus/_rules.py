@@ -12,7 +12,7 @@ from twllm_types import ConfigError
 class QualityRules:
     """Thresholds on `Measures`; `None` turns a rule off. A threshold itself still passes.
 
-    `min_X` and `max_X` compare the measure X; the rules are applied in the order in which they stand here. The four
+    `min_X` and `max_X` compare the measure X; the rules are applied in the order in which they stand here. The two
     rules on term densities hold only for texts with at least `min_distinct_terms` different telling terms of that
     kind, so that news, law and teaching that mention a subject are not taken for it. The defaults are the
     recipe `web`; `recipes/web.yaml` gives each threshold its source (docs/tw-corpus.md).
@@ -32,11 +32,13 @@ class QualityRules:
     max_symbol_share: float | None = 0.3
     max_private_use_share: float | None = 0.05
     max_mojibake_share: float | None = 0.02
+    max_rare_han_share: float | None = 0.22
+    max_lone_han_share: float | None = 0.3
     min_punctuation_share: float | None = None
     max_punctuation_share: float | None = None
     min_sentence_end_share: float | None = None
     min_function_chars: int | None = None
-    min_function_char_share: float | None = 0.03
+    min_function_char_share: float | None = 0.015
     max_function_char_share: float | None = None
     min_unique_char_ratio: float | None = 0.1
     min_mean_line_chars: float | None = None
@@ -52,17 +54,17 @@ class QualityRules:
     max_duplicate_line_char_share: float | None = 0.3
     max_top_2gram_share: float | None = 0.3
     max_top_4gram_share: float | None = 0.25
-    max_duplicate_10gram_share: float | None = 0.55
-    max_duplicate_20gram_share: float | None = 0.3
+    max_duplicate_10gram_share: float | None = 0.65
+    max_duplicate_20gram_share: float | None = 0.35
     max_url_share: float | None = 0.3
     max_curly_brace_share: float | None = 0.03
     max_javascript_mentions: int | None = None
     max_placeholder_terms: int | None = 1
-    max_gambling_term_density: float | None = 15.0
-    max_adult_term_density: float | None = 15.0
-    max_promotion_term_density: float | None = 25.0
-    max_boilerplate_term_density: float | None = 20.0
+    max_gambling_term_density: float | None = 45.0
+    max_adult_term_density: float | None = 45.0
     min_distinct_terms: int | None = 3
+    max_promotion_score: float | None = 0.42
+    max_boilerplate_score: float | None = 0.42
 
     def __post_init__(self) -> None:
         for key in RULE_KEYS:
@@ -119,8 +121,6 @@ _COUNT_KEYS = frozenset(field.name for field in fields(QualityRules) if "int" in
 _TERM_GUARDS = {
     "max_gambling_term_density": "num_gambling_terms",
     "max_adult_term_density": "num_adult_terms",
-    "max_promotion_term_density": "num_promotion_terms",
-    "max_boilerplate_term_density": "num_boilerplate_terms",
 }
 _MEASURE_NAMES = frozenset(field.name for field in fields(Measures))
 
@@ -176,5 +176,7 @@ def _check_threshold(key: str, value: object) -> None:
         raise ConfigError(f"{key}: {value} is not a whole number; give a count, or null to turn the rule off")
     if value < 0:
         raise ConfigError(f"{key}: {value} is negative; give 0 or more, or null to turn the rule off")
-    if key.endswith("_share") and value > 1:
-        raise ConfigError(f"{key}: {value} is not a share; give a number from 0 to 1, or null to turn the rule off")
+    if key.endswith(("_share", "_score")) and value > 1:
+        raise ConfigError(
+            f"{key}: {value} is not within 0 to 1; give a number from 0 to 1, or null to turn the rule off"
+        )

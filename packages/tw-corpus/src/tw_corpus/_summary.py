@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
 
-from tw_corpus._tally import EXACT_DUPLICATE, KEPT, Tally, split_key, totals
+from tw_corpus._tally import EXACT_DUPLICATE, KEPT, NEAR_DUPLICATE, Tally, split_key, totals
 from tw_corpus.readers import FoundFile
 from twllm_runs.statistics import proportion_estimate
 from twllm_types import Estimate, JsonObject, JsonValue, RunError
@@ -17,8 +17,9 @@ class CurationCounts:
     Attributes:
         num_records: met by the readers.
         num_kept: documents in the final shards.
-        num_rejected: documents that a quality rule rejected.
+        num_rejected: documents that a rule rejected, for the reason that stands with them.
         num_duplicates: exact duplicates of an earlier document.
+        num_near_duplicates: near-duplicates of an earlier document.
         num_faults: records or files that could not be read.
         num_ignored: records that are no documents, such as WARC requests.
     """
@@ -27,6 +28,7 @@ class CurationCounts:
     num_kept: int
     num_rejected: int
     num_duplicates: int
+    num_near_duplicates: int
     num_faults: int
     num_ignored: int
 
@@ -35,7 +37,7 @@ def account(filtered: Tally, written: Tally) -> CurationCounts:
     """Add up both stages.
 
     Args:
-        filtered: of the filter stage; its documents are the rejected ones.
+        filtered: of the stages before the write stage; its documents are the rejected ones.
         written: of the write stage; its documents are kept or duplicates.
 
     Raises:
@@ -47,11 +49,12 @@ def account(filtered: Tally, written: Tally) -> CurationCounts:
         num_records=filtered.num_records.total(),
         num_kept=kept,
         num_rejected=filtered.num_documents.total(),
-        num_duplicates=written.num_documents.total() - kept,
+        num_duplicates=outcomes.get((EXACT_DUPLICATE,), 0),
+        num_near_duplicates=outcomes.get((NEAR_DUPLICATE,), 0),
         num_faults=filtered.faults.total(),
         num_ignored=filtered.ignored.total(),
     )
-    outcome_sum = counts.num_kept + counts.num_rejected + counts.num_duplicates + counts.num_faults + counts.num_ignored
+    outcome_sum = sum(asdict(counts).values()) - counts.num_records
     if outcome_sum != counts.num_records:
         raise RunError(
             f"{counts.num_records} records were read but {outcome_sum} are accounted for; this is a bug of tw-corpus, "
@@ -61,7 +64,7 @@ def account(filtered: Tally, written: Tally) -> CurationCounts:
 
 
 def genre_pass_rates(documents: Tally) -> dict[str, Estimate]:
-    """Return the share of each genre's documents that no quality rule rejected, with its Wilson interval.
+    """Return the share of each genre's documents that no rule rejected, with its Wilson interval.
 
     Args:
         documents: of both stages, merged. Duplicates count as passed: their text is good.
@@ -70,7 +73,7 @@ def genre_pass_rates(documents: Tally) -> dict[str, Estimate]:
     seen: dict[str, int] = {}
     for (genre, outcome), count in totals(documents.num_documents, 1, 2).items():
         seen[genre] = seen.get(genre, 0) + count
-        if outcome in (KEPT, EXACT_DUPLICATE):
+        if outcome in (KEPT, EXACT_DUPLICATE, NEAR_DUPLICATE):
             passed[genre] = passed.get(genre, 0) + count
     return {genre: proportion_estimate(passed.get(genre, 0), total) for genre, total in sorted(seen.items())}
 
@@ -81,7 +84,7 @@ def summarize(
     *,
     files: Sequence[FoundFile],
     num_tasks: int,
-    seconds: float,
+    seconds: float | None,
 ) -> JsonObject:
     """Return what stands in `summary.json`; all but `timing` is the same on every run.
 
@@ -90,7 +93,7 @@ def summarize(
         counts: the account.
         files: inputs.
         num_tasks: tasks the inputs were cut into.
-        seconds: wall time of this invocation.
+        seconds: wall time; None where it was not one invocation that did the work.
     """
     num_bytes = sum(file.num_bytes for file in files)
     return {
@@ -106,7 +109,12 @@ def summarize(
         "scripts": dict(sorted(documents.scripts.items())),
         "normalisation": dict(sorted(documents.changes.items())),
         "boilerplate_lines": dict(sorted(documents.boilerplate.items())),
-        "timing": {"seconds": round(seconds, 3), "input_bytes_per_second": round(num_bytes / seconds, 1)},
+        "variants": _rows(documents.variants, ("variant", "script", "converted")),
+        "personal_data": dict(sorted(documents.pii.items())),
+        "timing": {
+            "seconds": None if seconds is None else round(seconds, 3),
+            "input_bytes_per_second": None if seconds is None else round(num_bytes / seconds, 1),
+        },
     }
 
 

@@ -14,6 +14,7 @@ from twllm_types import ArtifactError, JsonObject
 
 KEPT = "kept"
 EXACT_DUPLICATE = "exact_duplicate"
+NEAR_DUPLICATE = "near_duplicate"
 INPUT_FIELD = "input"
 NUM_SAMPLES = 12
 NUM_NEAR = 12
@@ -29,6 +30,8 @@ _COUNTERS = (
     "boilerplate",
     "encodings",
     "scripts",
+    "variants",
+    "pii",
 )
 
 
@@ -94,6 +97,8 @@ class Tally:
         boilerplate: removed lines, by rule.
         encodings: decoded pages, by (encoding, evidence).
         scripts: documents, by script.
+        variants: documents, by (variety of the wording, script, "converted" or "-").
+        pii: personal data found, by kind.
         samples: by outcome.
         near: by rule.
     """
@@ -107,6 +112,8 @@ class Tally:
     boilerplate: Counter[str] = field(default_factory=Counter[str])
     encodings: Counter[str] = field(default_factory=Counter[str])
     scripts: Counter[str] = field(default_factory=Counter[str])
+    variants: Counter[str] = field(default_factory=Counter[str])
+    pii: Counter[str] = field(default_factory=Counter[str])
     samples: dict[str, list[Sample]] = field(default_factory=dict[str, list[Sample]])
     near: dict[str, list[NearMiss]] = field(default_factory=dict[str, list[NearMiss]])
 

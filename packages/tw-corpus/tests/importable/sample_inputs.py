@@ -31,8 +31,10 @@ def write_inputs(folder: Path, *, num_files: int = 8, num_rows: int = 25) -> Pat
     """Write JSONL files with good texts, duplicates across files, texts too short, and broken lines."""
     folder.mkdir(parents=True)
     for file_number in range(num_files):
+        # the last eight texts of a file are the first eight of the next
+        start = file_number * (num_rows - 8)
         rows = [
-            json.dumps({"id": f"{file_number}-{row}", "text": text_of(file_number * 17 + row), "genre": "news"})
+            json.dumps({"id": f"{file_number}-{row}", "text": text_of(start + row), "genre": "news"})
             for row in range(num_rows)
         ]
         rows.append(json.dumps({"id": f"{file_number}-short", "text": "太短"}, ensure_ascii=False))

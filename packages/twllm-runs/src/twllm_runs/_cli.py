@@ -112,7 +112,7 @@ def run_app(app: "App", argv: Sequence[str] | None = None) -> int:
     wrong usage, ConfigError, DataError, ArtifactError and MissingDependencyError give 2; every other TwllmError and
     OSError give 1; any other exception gives 1 and says that it is a bug. SIGINT and SIGTERM unwind the command, so
     that files are closed, and give 130 and 143; a second SIGTERM kills. A reader that closes stdout early
-    (`... | head`) ends the command quietly with 141.
+    (`... | head`) ends the command quietly with 141, also where rich writes to it.
 
     Args:
         app: made by `make_app`.
@@ -172,6 +172,8 @@ def _report(error: BaseException, context: CliContext) -> int:
     """Say on stderr what ended the command and return its exit code."""
     from cyclopts.exceptions import CycloptsError
 
+    if _is_rich_broken_pipe(error):
+        return 128 + signal.SIGPIPE
     if isinstance(error, SystemExit):
         return _system_exit_code(error)
     if isinstance(error, BrokenPipeError) and _is_broken(sys.stdout):
@@ -187,6 +189,15 @@ def _report(error: BaseException, context: CliContext) -> int:
         return ExitCode.USAGE if isinstance(error, (CycloptsError, *_USAGE_ERRORS)) else ExitCode.FAILED
     _say(f"error: {type(error).__name__}: {_message(error)}; this is a bug; run again with --debug")
     return ExitCode.FAILED
+
+
+def _is_rich_broken_pipe(error: BaseException) -> bool:
+    """Tell whether a console of rich found its reader gone.
+
+    `Console.on_broken_pipe` then discards stdout and raises SystemExit(1) while it handles the BrokenPipeError. That
+    is undone here and not in a console of ours, so that every console of every library ends a command alike.
+    """
+    return isinstance(error, SystemExit) and error.code == 1 and isinstance(error.__context__, BrokenPipeError)
 
 
 def _message(error: BaseException) -> str:

@@ -2,12 +2,24 @@
 
 A run folder holds `run.json` (state and manifest), `summary.json` once finished, `work/` for intermediate files, and
 whatever the command writes. `run.json` is always whole, and `summary.json` is written before `run.json` says finished.
+
+What `open_run` finds:
+
+- nothing or an empty folder: the run is new.
+- an unfinished run of equal command, parameters, seed, inputs, models and versions of the decisive packages: it is
+  continued; the first start's manifest is kept, this start with its own versions is listed under "continuations",
+  temporary files of killed writers are removed.
+- a finished run that is equal in the same: nothing on disk is touched, and no lock is taken.
+- any other run, whatever its state: refused, with the first difference.
+
+An `Exception` inside the block marks the run failed and propagates. A kill, `KeyboardInterrupt` or a block that ends
+without `finish` leaves it unfinished, and the same command continues it.
 """
 
 import json
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -160,7 +172,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@contextmanager
 def open_run(
     output: Path,
     *,
@@ -172,17 +183,10 @@ def open_run(
     engine_settings: Mapping[str, JsonValue] = _NOTHING,
     seed: int | None = None,
     packages: Sequence[str] = (),
+    decisive_packages: Sequence[str] = (),
     clock: Callable[[], datetime] = _now,
-) -> Generator[Run]:
+) -> AbstractContextManager[Run]:
     """Open `output` for one run and hold it for this process; `Run.state` says what was found.
-
-    - nothing or an empty folder: new.
-    - an unfinished run of equal command, parameters, seed, inputs and models: continued; the first start's manifest is
-      kept, this start is listed under "continuations", temporary files of killed writers are removed.
-    - a finished run of the same kind: finished; nothing on disk is touched, and no lock is taken.
-
-    An `Exception` inside the block marks the run failed and propagates. A kill, `KeyboardInterrupt` or a block that
-    ends without `finish` leaves it unfinished, and the same command continues it.
 
     Args:
         output: the run folder; made with its parents.
@@ -194,11 +198,12 @@ def open_run(
         engine_settings: settings of the engines; recorded, not compared.
         seed: of all randomness.
         packages: distributions whose versions are recorded; twllm-runs is always among them.
+        decisive_packages: distributions that decide the result, the command's own; another version is refused.
         clock: gives the time, with its zone.
 
     Raises:
-        ArtifactError: the folder holds a run of other parameters or another schema version, or a damaged one.
-        ConfigError: the folder holds something that is no run, or a value is not JSON.
+        ArtifactError: the folder holds a run of other parameters, versions or schema version, or a damaged one.
+        ConfigError: the folder holds no run but files, a value is not JSON, a decisive package is not installed.
         LockedError: another process works on it.
         RunError: the system refuses a write.
     """
@@ -207,23 +212,30 @@ def open_run(
         command=command,
         parameters=_as_json(parameters, where="parameters"),
         settings=_as_json(settings, where="settings"),
-        packages=installed_versions([*packages, "twllm-runs"]),
+        packages=_versions(packages, decisive_packages),
+        hardware=hardware(),
+        started_at=_timestamp(clock),
         git=git_state(Path(__file__).parent),
         seed=seed,
         inputs=tuple(inputs),
         models=tuple(models),
         engine_settings=_as_json(engine_settings, where="engine_settings"),
-        hardware=hardware(),
-        started_at=_timestamp(clock),
     )
-    found = _look(output, wanted)
+    return _hold(output, wanted, decisive_packages, clock)
+
+
+@contextmanager
+def _hold(
+    output: Path, wanted: RunManifest, decisive_packages: Sequence[str], clock: Callable[[], datetime]
+) -> Generator[Run]:
+    found = _look(output, wanted, decisive_packages)
     if found is not None and found.state is StoredState.FINISHED:
         yield Run(_Record(output, found), RunState.FINISHED, clock)
         return
     _make_folder(output)
     with run_lock(output):
         # Another process may have finished between the look and the lock.
-        record, state = _start(output, _look(output, wanted), wanted)
+        record, state = _start(output, _look(output, wanted, decisive_packages), wanted)
         try:
             yield Run(record, state, clock)
         except Exception as error:
@@ -231,13 +243,21 @@ def open_run(
             raise
 
 
-def _look(folder: Path, wanted: RunManifest) -> StoredRun | None:
+def _versions(packages: Sequence[str], decisive_packages: Sequence[str]) -> dict[str, str]:
+    versions = installed_versions([*packages, *decisive_packages, "twllm-runs"])
+    for name in decisive_packages:
+        if name not in versions:
+            raise ConfigError(f"decisive package {name!r} is not installed, so it has no version; name a distribution")
+    return versions
+
+
+def _look(folder: Path, wanted: RunManifest, decisive_packages: Sequence[str]) -> StoredRun | None:
     """Return the run in `folder` if it is the wanted one, None if there is none; writes nothing."""
     if not (folder / RUN_NAME).exists():
         _refuse_foreign(folder)
         return None
     found = read_run(folder)
-    refuse_other(folder, found.manifest, wanted)
+    refuse_other(folder, found, wanted, decisive_packages=decisive_packages)
     return found
 
 

@@ -7,11 +7,11 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar, cast
+from stat import S_ISREG
+from typing import Literal, TypeVar, cast
 
 from twllm_types import (
     ArtifactError,
-    ConfigError,
     DataError,
     GitState,
     InputFile,
@@ -23,6 +23,7 @@ from twllm_types import (
 
 _BLOCK_BYTES = 1 << 20
 _GIT_TIMEOUT_SECONDS = 30
+_CHANGED = "the file was changed or is not of twllm-runs: restore it, or delete the folder and run again"
 _T = TypeVar("_T")
 
 
@@ -49,25 +50,36 @@ def hash_file(path: Path, *, on_bytes: Callable[[int], None] | None = None) -> s
 
 
 def describe_inputs(
-    files: Iterable[Path],
+    files: Iterable[tuple[str, Path]],
     *,
-    root: Path,
     hash_contents: bool = True,
     on_bytes: Callable[[int], None] | None = None,
+    unreadable: Literal["raise", "none"] = "raise",
 ) -> tuple[InputFile, ...]:
     """Describe the input files in the order given.
 
     Args:
-        files: regular files below `root`.
-        root: what names are relative to, so that no machine path is kept; for a single file, its folder.
+        files: per file its name in the manifest, relative so that no machine path is kept, and where it stands.
         hash_contents: read every file for its SHA-256; else `sha256` is None and a changed file of equal size passes.
         on_bytes: called with the bytes read so far since the last call; never called without hashing.
+        unreadable: what a file gives that is missing, cannot be read or is not a regular file: "raise" an error, or
+            "none": no hash and, where the system does not say it or it means nothing, no size; then the reader of the
+            contents has to count it.
 
     Raises:
-        ConfigError: a file lies outside `root`.
-        DataError: a file cannot be read or is not a regular file.
+        DataError: a name is empty or absolute; or, with "raise", a file cannot be read or is not a regular file.
     """
-    return tuple(_describe(path, root, hash_contents=hash_contents, on_bytes=on_bytes) for path in files)
+    described: list[InputFile] = []
+    for name, path in files:
+        try:
+            num_bytes = _size(path)
+            sha256 = hash_file(path, on_bytes=on_bytes) if hash_contents else None
+        except DataError:
+            if unreadable == "raise":
+                raise
+            num_bytes, sha256 = _size_or_none(path), None
+        described.append(InputFile(name=name, num_bytes=num_bytes, sha256=sha256))
+    return tuple(described)
 
 
 def git_state(folder: Path) -> GitState | None:
@@ -139,9 +151,15 @@ def manifest_from_json(row: Mapping[str, object], *, source: str = "run.json") -
         source: what messages begin with, a file.
 
     Raises:
-        ArtifactError: a key is missing or of the wrong type.
+        ArtifactError: a key is missing or of the wrong type, or a value is none that a run writes.
     """
-    read = FieldReader(row, source)
+    try:
+        return _manifest_from_json(FieldReader(row, source), source)
+    except DataError as error:
+        raise ArtifactError(f"{source}: {error}; {_CHANGED}") from error
+
+
+def _manifest_from_json(read: "FieldReader", source: str) -> RunManifest:
     git = read.optional("git", dict[str, object])
     return RunManifest(
         schema_version=read.required("schema_version", int),
@@ -216,26 +234,24 @@ class FieldReader:
         return cast("dict[str, str]", items)
 
     def _error(self, problem: str) -> ArtifactError:
-        return ArtifactError(
-            f"{self._source}: {problem}; the file was changed or is not of twllm-runs: "
-            "restore it, or delete the folder and run again"
-        )
+        return ArtifactError(f"{self._source}: {problem}; {_CHANGED}")
 
 
-def _describe(path: Path, root: Path, *, hash_contents: bool, on_bytes: Callable[[int], None] | None) -> InputFile:
+def _size(path: Path) -> int:
     try:
-        name = path.relative_to(root).as_posix()
-    except ValueError as error:
-        raise ConfigError(f"input {path} lies outside of {root}; name the folder that holds all inputs") from error
-    try:
-        num_bytes = path.stat().st_size
+        status = path.stat()
     except OSError as error:
         raise _unreadable(path, error) from error
-    if not path.is_file():
+    if not S_ISREG(status.st_mode):
         raise DataError(f"{path}: is not a regular file; give files")
-    return InputFile(
-        name=name, num_bytes=num_bytes, sha256=hash_file(path, on_bytes=on_bytes) if hash_contents else None
-    )
+    return status.st_size
+
+
+def _size_or_none(path: Path) -> int | None:
+    try:
+        return _size(path)
+    except DataError:
+        return None
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:
@@ -292,7 +308,7 @@ def _input_from_json(row: Mapping[str, object], source: str) -> InputFile:
     read = FieldReader(row, source)
     return InputFile(
         name=read.required("name", str),
-        num_bytes=read.required("num_bytes", int),
+        num_bytes=read.optional("num_bytes", int),
         sha256=read.optional("sha256", str),
     )
 

@@ -1,6 +1,7 @@
 """`run.json` and `summary.json`: what they hold, how they are read, and when two runs are the same run."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +13,7 @@ from twllm_types import ArtifactError, JsonObject, JsonValue, RunManifest
 RUN_SCHEMA_VERSION = 1
 RUN_NAME = "run.json"
 SUMMARY_NAME = "summary.json"
-_DECISIVE_KEYS = ("command", "parameters", "seed", "inputs", "models")
+_DECISIVE_KEYS = ("parameters", "seed", "inputs", "models")
 _MAX_SHOWN_CHARS = 80
 
 
@@ -81,14 +82,23 @@ def stored_to_json(stored: StoredRun) -> JsonObject:
     }
 
 
-def refuse_other(folder: Path, found: RunManifest, wanted: RunManifest) -> None:
-    """Compare what decides a result; settings, packages and machine do not count.
+def refuse_other(folder: Path, found: StoredRun, wanted: RunManifest, *, decisive_packages: Sequence[str] = ()) -> None:
+    """Compare what decides a result; settings, other packages and machine do not count.
+
+    Versions come before parameters: a new version may have new parameters, and is the cause then.
 
     Raises:
         ArtifactError: the runs differ; the message names the first difference and both values.
     """
-    old, new = manifest_to_json(found), manifest_to_json(wanted)
-    for key in _DECISIVE_KEYS:
+    old, new = manifest_to_json(found.manifest), manifest_to_json(wanted)
+    _refuse_difference(folder, old, new, ("command",))
+    for name in decisive_packages:
+        _refuse_other_version(folder, found, name, wanted.packages[name])
+    _refuse_difference(folder, old, new, _DECISIVE_KEYS)
+
+
+def _refuse_difference(folder: Path, old: JsonObject, new: JsonObject, keys: Sequence[str]) -> None:
+    for key in keys:
         difference = _first_difference(key, old[key], new[key])
         if difference is not None:
             name, before, now = difference
@@ -96,6 +106,18 @@ def refuse_other(folder: Path, found: RunManifest, wanted: RunManifest) -> None:
                 f"{folder}: holds a run with {name} = {before}, asked is {now}; "
                 "give another --output, or delete the folder"
             )
+
+
+def _refuse_other_version(folder: Path, found: StoredRun, name: str, version: str) -> None:
+    before = found.manifest.packages.get(name)
+    if before == version:
+        return
+    made = "the result of a run" if found.state is StoredState.FINISHED else "an unfinished run"
+    writer, fix = (f"{name} {before}", f"use {name} {before}, ") if before else (f"an unknown version of {name}", "")
+    raise ArtifactError(
+        f"{folder}: holds {made} by {writer}, this is {name} {version}; "
+        f"{fix}give another --output, or delete the folder"
+    )
 
 
 def _first_difference(name: str, old: JsonValue, new: JsonValue) -> tuple[str, str, str] | None:

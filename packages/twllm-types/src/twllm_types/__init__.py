@@ -1,6 +1,7 @@
 """Shared vocabulary of taiwan-llm: what the packages say to each other.
 
-Standard library only. Every record is frozen and keyword-only; a record that breaks its own contract cannot be made.
+Standard library only. Every record is frozen and keyword-only, and one whose values are out of range or contradict each
+other cannot be made. Types are the type checker's to watch, and that metadata are JSON shows when they are written.
 """
 
 from twllm_types._chat import Conversation, Message, Role
@@ -16,6 +17,7 @@ from twllm_types._errors import (
     TwllmError,
 )
 from twllm_types._evaluation import ChoiceQuestion, Estimate, EstimateUnit, Score
+from twllm_types._frozen import FrozenDict
 from twllm_types._generation import (
     Completion,
     EngineFailure,
@@ -50,6 +52,7 @@ __all__ = [
     "EstimateUnit",
     "FailureKind",
     "FinishReason",
+    "FrozenDict",
     "GenerationRequest",
     "GitState",
     "InputFile",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
 
+from twllm_types._checks import check_filled
 from twllm_types._errors import DataError
 
 _LETTERS = "ABCDEFGHIJ"
@@ -54,10 +55,10 @@ class Score:
 
     Attributes:
         value: finite number, or None.
-        reason: why there is no value, a stable string; None exactly when there is one.
+        reason: why there is no value, a stable string, not empty; None exactly when there is one.
 
     Raises:
-        DataError: both or neither are given, or the value is not finite.
+        DataError: both or neither are given, the value is not finite, or the reason empty.
     """
 
     value: float | None
@@ -68,6 +69,8 @@ class Score:
             raise DataError("a score has either a value or a reason; give exactly one of the two")
         if self.value is not None and not isfinite(self.value):
             raise DataError(f"a score must be finite, not {self.value}; give value=None and the reason")
+        if self.reason is not None:
+            check_filled("reason of a score", self.reason)
 
 
 class EstimateUnit(StrEnum):
@@ -89,21 +92,23 @@ class Estimate:
     """A figure with its uncertainty; no figure is shown without it.
 
     Attributes:
-        mean: the point estimate; None where nothing could be scored.
-        stderr: standard error; None where the method gives none.
-        ci_low: lower end of the interval; None exactly when `ci_high` is.
-        ci_high: upper end of the interval.
+        mean: the point estimate; None exactly when nothing was scored, n = 0.
+        stderr: standard error, >= 0; None where the method gives none, and without mean.
+        ci_low: lower end of the interval; None exactly when `ci_high` is, and without mean. The mean of a bootstrap
+            may lie outside of its interval.
+        ci_high: upper end of the interval, >= ci_low.
         level: coverage of the interval, in (0, 1).
-        method: how interval and error were made, with its source: "wilson", "normal, clustered by document", ...
+        method: how interval and error were made, with its source: "wilson", "normal, clustered by document", ...;
+            not empty.
         unit: what the figure is counted in.
-        n: scored items behind the figure.
-        num_clusters: groups of dependent items; None where items count as independent.
-        num_unscored: items that gave no score; they are in no mean, and always shown.
-        draws: bootstrap or permutation draws; None where none were made.
-        seed: of the draws; None where none were made.
+        n: scored items behind the figure, >= 0.
+        num_clusters: groups of dependent items, 1..n, or 0 where n is 0; None where items count as independent.
+        num_unscored: items that gave no score, >= 0; they are in no mean, and always shown.
+        draws: bootstrap or permutation draws, >= 1; None where none were made.
+        seed: of the draws; None exactly when `draws` is.
 
     Raises:
-        DataError: the parts contradict each other.
+        DataError: a figure is not finite, a value is out of its range, or the parts contradict each other.
     """
 
     mean: float | None
@@ -120,22 +125,38 @@ class Estimate:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        problems = (
-            (self.n < 0 or self.num_unscored < 0, "counts must be >= 0"),
-            (not 0 < self.level < 1, f"level {self.level} must lie in (0, 1)"),
-            (self.mean is None and self.n > 0, "n > 0 items were scored, so there must be a mean"),
-            (self.mean is not None and self.n == 0, "a mean needs at least one scored item"),
-            ((self.ci_low is None) != (self.ci_high is None), "give both ends of the interval or none"),
-            (self.stderr is not None and not self.stderr >= 0, f"stderr {self.stderr} must be >= 0"),
-            (
-                any(x is not None and not isfinite(x) for x in (self.mean, self.stderr, self.ci_low, self.ci_high)),
-                "figures must be finite; use None for what cannot be computed",
-            ),
-            (
-                self.ci_low is not None and self.ci_high is not None and self.ci_low > self.ci_high,
-                f"interval [{self.ci_low}, {self.ci_high}] is upside down",
-            ),
-        )
-        for broken, message in problems:
+        figures = (self.mean, self.stderr, self.ci_low, self.ci_high)
+        # First, since no comparison below holds for NaN.
+        if any(figure is not None and not isfinite(figure) for figure in figures):
+            raise DataError("estimate: figures must be finite; use None for what cannot be computed")
+        for broken, message in (*self._figure_problems(), *self._count_problems()):
             if broken:
                 raise DataError(f"estimate: {message}")
+
+    def _figure_problems(self) -> tuple[tuple[bool, str], ...]:
+        low, high = self.ci_low, self.ci_high
+        return (
+            (not 0 < self.level < 1, f"level {self.level} must lie in (0, 1)"),
+            (not self.method.strip(), "method is empty; say how error and interval were made"),
+            (self.mean is None and self.n > 0, "n > 0 items were scored, so there must be a mean"),
+            (self.mean is not None and self.n == 0, "a mean needs at least one scored item"),
+            ((low is None) != (high is None), "give both ends of the interval or none"),
+            (
+                self.mean is None and (self.stderr is not None or low is not None),
+                "there is no mean, so there is neither error nor interval; give None for them",
+            ),
+            (self.stderr is not None and self.stderr < 0, f"stderr {self.stderr} must be >= 0"),
+            (low is not None and high is not None and low > high, f"interval [{low}, {high}] is upside down"),
+        )
+
+    def _count_problems(self) -> tuple[tuple[bool, str], ...]:
+        clusters = self.num_clusters
+        return (
+            (self.n < 0 or self.num_unscored < 0, "counts must be >= 0"),
+            (
+                clusters is not None and not min(self.n, 1) <= clusters <= self.n,
+                f"num_clusters is {clusters} for n = {self.n} items; each item lies in one cluster, so give 1 to n",
+            ),
+            (self.draws is not None and self.draws < 1, f"draws is {self.draws}; give a count >= 1, or None"),
+            ((self.draws is None) != (self.seed is None), "give draws and seed together, or neither"),
+        )

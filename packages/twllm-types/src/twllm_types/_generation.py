@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isfinite
-from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 from twllm_types._chat import Conversation
-from twllm_types._errors import ConfigError
+from twllm_types._checks import check_count, check_filled, check_logprob
+from twllm_types._errors import ConfigError, DataError
+from twllm_types._frozen import FrozenDict, freeze
 from twllm_types._json import JsonValue
 
 
@@ -53,7 +54,7 @@ class SamplingParams:
         stop: strings that end a completion; they are not part of its text.
         seed: of the sampler; None leaves it to the engine.
         top_logprobs: alternatives returned per position, >= 0; None returns no log-probabilities.
-        json_schema: a JSON Schema that the text must satisfy; None for free text.
+        json_schema: a JSON Schema that the text must satisfy, kept as a `FrozenDict`; None for free text.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -83,6 +84,7 @@ class SamplingParams:
                 raise ConfigError(f"{name} is {value}; give a value {expected}")
         if "" in self.stop:
             raise ConfigError("stop holds an empty string, which would end every completion at once; remove it")
+        freeze(self, "json_schema")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +106,23 @@ class TokenLogprob:
 
     Attributes:
         token: the token's text.
-        logprob: natural logarithm, <= 0.
-        top: the most likely alternatives at this position, token text to log-probability; may be empty.
+        logprob: natural logarithm, <= 0; -inf where the model gives the token the probability zero.
+        top: the most likely alternatives at this position, token text to log-probability, of the same range; may be
+            empty. Kept as a `FrozenDict`.
+
+    Raises:
+        DataError: a log-probability is NaN or above 0.
     """
 
     token: str
     logprob: float
-    top: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    top: Mapping[str, float] = field(default_factory=FrozenDict[str, float])
+
+    def __post_init__(self) -> None:
+        check_logprob(f"logprob of token {self.token!r}", self.logprob)
+        for token, logprob in self.top.items():
+            check_logprob(f"logprob of the alternative {token!r}", logprob)
+        freeze(self, "top")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +130,28 @@ class Usage:
     """Tokens that one request took.
 
     Attributes:
-        num_prompt_tokens: tokens read.
-        num_completion_tokens: tokens written, over all samples.
-        num_cached_tokens: prompt tokens served from a cache; None where the engine does not say.
+        num_prompt_tokens: tokens read, >= 0, those from a cache among them.
+        num_completion_tokens: tokens written, >= 0, over all samples.
+        num_cached_tokens: prompt tokens served from a cache, 0..num_prompt_tokens; None where the engine does not say.
+
+    Raises:
+        DataError: a count is negative, or more tokens were cached than read.
     """
 
     num_prompt_tokens: int
     num_completion_tokens: int
     num_cached_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        check_count("num_prompt_tokens", self.num_prompt_tokens)
+        check_count("num_completion_tokens", self.num_completion_tokens)
+        if self.num_cached_tokens is not None:
+            check_count("num_cached_tokens", self.num_cached_tokens)
+            if self.num_cached_tokens > self.num_prompt_tokens:
+                raise DataError(
+                    f"num_cached_tokens is {self.num_cached_tokens} of {self.num_prompt_tokens} prompt tokens; "
+                    "count cached tokens among the prompt tokens"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +167,7 @@ class Completion:
         model: the model id that the engine or server names.
 
     Raises:
-        ConfigError: the parts differ in length, or there is no sample.
+        DataError: the parts differ in length, or there is no sample.
     """
 
     texts: tuple[str, ...]
@@ -153,14 +179,14 @@ class Completion:
 
     def __post_init__(self) -> None:
         if not self.texts:
-            raise ConfigError("a completion needs at least one sample; report an EngineFailure instead")
+            raise DataError("a completion needs at least one sample; report an EngineFailure instead")
         for name, part in (
             ("finish_reasons", self.finish_reasons),
             ("logprobs", self.logprobs),
             ("reasoning", self.reasoning),
         ):
             if part is not None and len(part) != len(self.texts):
-                raise ConfigError(f"{name} has {len(part)} entries for {len(self.texts)} samples; give one per sample")
+                raise DataError(f"{name} has {len(part)} entries for {len(self.texts)} samples; give one per sample")
 
     @property
     def text(self) -> str:
@@ -179,13 +205,22 @@ class EngineFailure:
 
     Attributes:
         kind: why.
-        message: one line, without keys or contents of the request.
+        message: one line, not empty, without keys or contents of the request.
         num_attempts: tries made, >= 1.
+
+    Raises:
+        DataError: the message is empty or has several lines, or there was no attempt.
     """
 
     kind: FailureKind
     message: str
     num_attempts: int = 1
+
+    def __post_init__(self) -> None:
+        check_filled("message of a failure", self.message)
+        if len(self.message.splitlines()) > 1:
+            raise DataError(f"message of a failure has several lines ({self.message!r}); join them into one")
+        check_count("num_attempts", self.num_attempts, least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,14 +248,22 @@ class Likelihood:
     """The answer to one `LikelihoodRequest`.
 
     Attributes:
-        logprob: sum over the continuation's tokens, natural logarithm, <= 0.
-        num_tokens: tokens of the continuation.
+        logprob: sum over the continuation's tokens, natural logarithm, <= 0; -inf where the model gives the
+            continuation the probability zero, which ranks last and has no mean.
+        num_tokens: tokens of the continuation, >= 1; one without tokens of its own is an `EngineFailure`.
         is_greedy: every token was the most likely one; None where the engine cannot tell.
+
+    Raises:
+        DataError: the log-probability is NaN or above 0, or there is no token.
     """
 
     logprob: float
     num_tokens: int
     is_greedy: bool | None = None
+
+    def __post_init__(self) -> None:
+        check_logprob("logprob", self.logprob)
+        check_count("num_tokens", self.num_tokens, least=1)
 
 
 @runtime_checkable

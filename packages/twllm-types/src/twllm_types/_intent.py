@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from twllm_types._checks import check_filled
 from twllm_types._errors import DataError
 
 
@@ -11,12 +12,12 @@ class IntentExample:
 
     Attributes:
         text: the utterance; not blank.
-        intent: the label as the data spell it; None for out-of-scope.
+        intent: the label as the data spell it, not blank; None for out-of-scope.
         id: identity in its source, or None.
-        source: "seed" for a human-written row, else the generator's name.
+        source: "seed" for a human-written row, else the generator's name; not blank.
 
     Raises:
-        DataError: the text is blank, or the label is the empty string.
+        DataError: the text, the label or the source is blank.
     """
 
     text: str
@@ -27,5 +28,6 @@ class IntentExample:
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise DataError(f"intent example {self.id or ''} has no text; drop the row".replace("  ", " "))
-        if self.intent == "":
+        if self.intent is not None and not self.intent.strip():
             raise DataError(f"intent of {self.text!r} is empty; give a label, or None for out-of-scope")
+        check_filled(f"source of {self.text!r}", self.source)

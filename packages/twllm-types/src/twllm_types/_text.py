@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
+from twllm_types._frozen import FrozenDict, freeze
 from twllm_types._json import JsonValue
 
 
@@ -14,9 +14,12 @@ class Document:
     Attributes:
         id: unique within its source; the same input gives the same id on every run.
         text: the text; may be empty.
-        metadata: JSON values only (address, date, encoding, ...).
+        metadata: JSON values only (address, date, encoding, ...); kept as a `FrozenDict`.
     """
 
     id: str
     text: str
-    metadata: Mapping[str, JsonValue] = field(default_factory=lambda: MappingProxyType({}))
+    metadata: Mapping[str, JsonValue] = field(default_factory=FrozenDict[str, JsonValue])
+
+    def __post_init__(self) -> None:
+        freeze(self, "metadata")

@@ -67,7 +67,7 @@ def exact_search(signatures: Path, duplicates: Path) -> list[PipelineStep]:
     return [ExactFindDedups(str(signatures), str(duplicates), exact_config(), save_cluster_size=True)]
 
 
-def exact_filter(duplicates: Path, exclusion_writer: DiskWriter) -> PipelineStep:
+def exact_filter(duplicates: Path, exclusion_writer: DiskWriter | None) -> PipelineStep:
     """Return the step that drops the duplicates and notes `duplicate_count` on the documents that stay."""
     return ExactDedupFilter(str(duplicates), exact_config(), exclusion_writer)
 

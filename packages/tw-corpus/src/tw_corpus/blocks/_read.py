@@ -11,7 +11,7 @@ import orjson
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from tw_corpus._plan import input_of
+from tw_corpus._plan import StoredTasks, input_of
 from tw_corpus._tally import INPUT_FIELD, Tally, join_key
 from tw_corpus.readers import Fault, FoundFile, Ignored, Outcome, ReadOptions, Record, read_file
 
@@ -30,7 +30,7 @@ class CorpusReader(PipelineStep):
 
     def __init__(
         self,
-        tasks: Sequence[Sequence[FoundFile]],
+        tasks: Sequence[Sequence[FoundFile]] | StoredTasks,
         options: ReadOptions,
         *,
         tally: Tally,
@@ -40,7 +40,7 @@ class CorpusReader(PipelineStep):
         """Read `tasks[rank]` in the task `rank`.
 
         Args:
-            tasks: files by task, from `plan_tasks`.
+            tasks: files by task, from `plan_tasks`, in memory or stored.
             options: of the readers.
             tally: counts of this task.
             faults_folder: faults are appended to `<faults_folder>/<rank>.jsonl`; None lists them nowhere.
@@ -59,16 +59,16 @@ class CorpusReader(PipelineStep):
         yield from data or ()
         faults = _FaultList(self.faults_folder, rank)
         progress = _ProgressFile(self.progress_folder, rank)
-        num_bytes = 0
         with faults:
             for file in self.tasks[rank]:
-                for outcome in read_file(file.path, name=file.name, options=self.options):
+                outcomes = read_file(file.path, name=file.name, options=self.options, on_bytes=progress.advance)
+                for outcome in outcomes:
                     document = self._document(outcome, file, faults)
                     if document is not None:
+                        progress.num_documents += 1
                         yield document
-                    progress.show(num_bytes, documents=isinstance(outcome, Record))
-                num_bytes += file.num_bytes
-                progress.show(num_bytes, documents=False, force=True)
+                    progress.show()
+                progress.finish_file(file.num_bytes)
 
     def _document(self, outcome: Outcome, file: FoundFile, faults: "_FaultList") -> Document | None:
         match outcome:
@@ -90,6 +90,7 @@ class CorpusReader(PipelineStep):
         metadata: dict[str, Any] = dict(record.metadata)
         given = metadata.get("fields", {})
         metadata[INPUT_FIELD] = input_of(file.name)
+        metadata["file"] = record.source
         for name in ("source", "genre", "url", "title", "date"):
             if metadata.get(name) is None and _label(given.get(name)):
                 metadata[name] = given[name]
@@ -130,16 +131,29 @@ class _FaultList:
 
 
 class _ProgressFile:
+    """How far a task is, for whoever shows it."""
+
     def __init__(self, folder: Path | None, rank: int) -> None:
         self._path = None if folder is None else folder / f"{rank:05d}"
-        self._num_documents = 0
+        self.num_documents = 0
+        self._finished_bytes = 0
+        self._bytes = 0
         self._next = 0.0
 
-    def show(self, num_bytes: int, *, documents: bool, force: bool = False) -> None:
-        self._num_documents += documents
-        if self._path is None:
+    def advance(self, num_bytes: int) -> None:
+        """Count bytes read of the current file."""
+        self._bytes += num_bytes
+
+    def finish_file(self, num_bytes: int) -> None:
+        """Count the current file as read, whatever its reader said of its bytes."""
+        self._finished_bytes += num_bytes
+        self._bytes = self._finished_bytes
+        self._next = 0.0
+        self.show()
+
+    def show(self) -> None:
+        """Write the state, a few times a second at most."""
+        if self._path is None or (now := time.monotonic()) < self._next:
             return
-        now = time.monotonic()
-        if force or now >= self._next:
-            self._next = now + _PROGRESS_SECONDS
-            self._path.write_text(f"{self._num_documents} {num_bytes}", encoding="ascii")
+        self._next = now + _PROGRESS_SECONDS
+        self._path.write_text(f"{self.num_documents} {self._bytes}", encoding="ascii")

@@ -13,22 +13,23 @@ from datatrove.pipeline.writers.jsonl import JsonlWriter
 from datatrove.pipeline.writers.parquet import ParquetWriter
 
 from tw_corpus._recipe import OutputFormat
-from tw_corpus._tally import EXACT_DUPLICATE, INPUT_FIELD, Tally
+from tw_corpus._tally import INPUT_FIELD, Tally
 from tw_corpus.blocks._exact import count_document
 
 # own columns; everything else a document carries is one JSON object, so that shards of all inputs have one schema
-_COLUMNS = ("input", "source", "genre", "url", "title", "date")
+_COLUMNS = ("input", "file", "source", "genre", "url", "title", "date")
 DOCUMENT_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
+        pa.field("text", pa.large_string(), nullable=False),
         *(pa.field(name, pa.string()) for name in _COLUMNS),
         pa.field("num_chars", pa.int64(), nullable=False),
         pa.field("duplicate_count", pa.int64(), nullable=False),
+        pa.field("near_duplicate_count", pa.int64(), nullable=False),
         pa.field("metadata", pa.string(), nullable=False),
     ]
 )
-_INTERNAL = ("_task", "duplicate_count")
+_INTERNAL = ("_task", "duplicate_count", "minhash_cluster_size")
 
 
 class ParquetDocuments(ParquetWriter):
@@ -65,30 +66,33 @@ class RejectedWriter(JsonlWriter):
 
     name = "rejected documents"
 
-    def __init__(self, folder: Path, *, tally: Tally | None = None) -> None:
+    def __init__(self, folder: Path, *, reason: str | None = None, tally: Tally | None = None) -> None:
         """Write to `folder`.
 
         Args:
             folder: of the rejected documents of one stage.
-            tally: counts exact duplicates there; the quality filter counts its own rejections.
+            reason: of all of them, for stages that note none; None reads `filter_reason`.
+            tally: counts the documents under `reason`, for stages that count none.
         """
         super().__init__(str(folder), "${rank}.jsonl", compression="gzip")
+        self.reason = reason
         self.tally = tally
 
     def write(self, document: Document, rank: int = 0, **kwargs: Any) -> None:
         """Write one document."""
-        if self.tally is not None:
-            count_document(self.tally, document, EXACT_DUPLICATE, "same text as an earlier document")
+        if self.tally is not None and self.reason is not None:
+            count_document(self.tally, document, self.reason)
         super().write(document, rank, **kwargs)
 
     def _default_adapter(self, document: Document) -> dict[str, Any]:
         metadata = _given_metadata(document)
         return {
             "id": document.id,
-            "reason": metadata.pop("filter_reason", EXACT_DUPLICATE),
+            "reason": self.reason or metadata.pop("filter_reason"),
             "value": metadata.pop("filter_value", None),
             "threshold": metadata.pop("filter_threshold", None),
             "input": metadata.pop(INPUT_FIELD, None),
+            "file": metadata.pop("file", None),
             "url": metadata.pop("url", None),
             "text": document.text,
             "measures": metadata.pop("measures", None),
@@ -101,9 +105,18 @@ def document_writer(folder: Path, output_format: OutputFormat) -> DiskWriter:
     return {OutputFormat.PARQUET: ParquetDocuments, OutputFormat.JSONL: JsonlDocuments}[output_format](folder)
 
 
-def shard_writer(folder: Path) -> DiskWriter:
-    """Return the writer of a shard that only the next stage reads."""
-    return JsonlWriter(str(folder), "${rank}.jsonl", compression="zstd")
+class ShardWriter(JsonlWriter):
+    """Writes a shard that only the next stage reads, `<folder>/<rank>.jsonl.zst`."""
+
+    name = "stage shard"
+
+    def __init__(self, folder: Path) -> None:
+        """Write to `folder`."""
+        super().__init__(str(folder), "${rank}.jsonl", compression="zstd")
+
+    # datatrove's adapter leaves out what is empty, and with it the text
+    def _default_adapter(self, document: Document) -> dict[str, Any]:
+        return {"id": document.id, "text": document.text, "metadata": document.metadata}
 
 
 def _document_row(document: Document) -> dict[str, Any]:
@@ -115,6 +128,7 @@ def _document_row(document: Document) -> dict[str, Any]:
         **{name: None if value is None else str(value) for name, value in columns.items()},
         "num_chars": len(document.text),
         "duplicate_count": int(document.metadata.get("duplicate_count", 0)),
+        "near_duplicate_count": int(document.metadata.get("minhash_cluster_size", 1)) - 1,
         "metadata": metadata,
     }
 

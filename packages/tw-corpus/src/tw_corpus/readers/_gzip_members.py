@@ -3,9 +3,9 @@
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from tw_corpus._records import FaultReason
+from tw_corpus.readers._streams import Source
 
 _READ_BYTES = 256 * 1024
 _OUTPUT_BYTES = 1024 * 1024
@@ -29,7 +29,7 @@ class Break:
     detail: str
 
 
-def gzip_members(file: BinaryIO, *, content_start: bytes) -> Iterator[Data | Break]:
+def gzip_members(file: Source, *, content_start: bytes) -> Iterator[Data | Break]:
     """Decompress member after member, at most 1 MiB at a time.
 
     After a break, reading goes on at the next place that looks like a member and decompresses to `content_start`;
@@ -39,7 +39,7 @@ def gzip_members(file: BinaryIO, *, content_start: bytes) -> Iterator[Data | Bre
 
 
 class _Members:
-    def __init__(self, file: BinaryIO, content_start: bytes) -> None:
+    def __init__(self, file: Source, content_start: bytes) -> None:
         self._file = file
         self._content_start = content_start
         self._pending = b""

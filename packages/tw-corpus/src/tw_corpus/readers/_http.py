@@ -39,7 +39,7 @@ class Response:
 
 def parse_headers(block: bytes) -> dict[str, str]:
     """Parse header lines, folded ones joined; bytes that are not UTF-8 are read as ISO-8859-1 (RFC 9110, 5.5)."""
-    headers: dict[str, str] = {}
+    headers: dict[str, list[str]] = {}
     last = ""
     for line in block.replace(b"\r\n", b"\n").split(b"\n"):
         try:
@@ -47,15 +47,15 @@ def parse_headers(block: bytes) -> dict[str, str]:
         except UnicodeDecodeError:
             text = line.decode("iso-8859-1")
         if text[:1] in (" ", "\t") and last:
-            headers[last] += " " + text.strip()
+            headers[last].append(text.strip())
             continue
         key, colon, value = text.partition(":")
         last = key.strip().lower() if colon else ""
         if last and last not in headers:
-            headers[last] = value.strip()
+            headers[last] = [value.strip()]
         else:
             last = ""
-    return headers
+    return {key: " ".join(values) for key, values in headers.items()}
 
 
 def parse_response(block: bytes) -> Response:
@@ -101,7 +101,9 @@ def payload_kind(content_type: str, body: bytes) -> str:
 
 
 def _unchunk(body: bytes) -> bytes:
-    """Join the chunks of RFC 9112, 7.1; a body that does not start with a chunk size was joined before."""
+    """Join the chunks of RFC 9112, 7.1; a body that does not start with a chunk's size was joined before."""
+    if _CHUNK_SIZE.match(body) is None:
+        return body
     pieces: list[bytes] = []
     position = 0
     while (size := _CHUNK_SIZE.match(body, position)) is not None:
@@ -113,8 +115,6 @@ def _unchunk(body: bytes) -> bytes:
             break
         pieces.append(body[start:end])
         position = end + (2 if body[end : end + 2] == b"\r\n" else 1)
-    if not pieces:
-        return body
     raise PayloadFault(FaultReason.CORRUPT_PAYLOAD, f"the chunked body breaks off at byte {position}")
 
 

@@ -62,7 +62,7 @@ def format_of(name: str) -> FileFormat | None:
     return next((kind for suffix, kind in SUFFIXES.items() if lowered.endswith(suffix)), None)
 
 
-def find_inputs(paths: Sequence[Path]) -> Inputs:
+def find_inputs(paths: Sequence[Path], *, exclude: Path | None = None) -> Inputs:
     """List the files under `paths`, sorted by name within each input, inputs in the order given.
 
     A file in a folder is named relative to that folder, a file given by itself by its file name: ids stay the same when
@@ -71,18 +71,24 @@ def find_inputs(paths: Sequence[Path]) -> Inputs:
 
     Args:
         paths: files and folders.
+        exclude: what this path leads to, and all below it, is not there for this function, not even as ignored: the
+            folder for the output may stand inside an input. It need not exist.
 
     Raises:
         DataError: a path does not exist.
     """
+    excluded = None if exclude is None else exclude.resolve()
     found: dict[Path, tuple[Path, str]] = {}
     broken: list[Fault] = []
     for path in paths:
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; check the path")
-        listed = _walk(path, broken) if path.is_dir() else [(path, path.name)]
+        if _is_within(path, excluded):
+            continue
+        listed = _walk(path, excluded, broken) if path.is_dir() else [(path, path.name)]
         for each, name in listed:
-            found.setdefault(each.resolve(), (each, name))
+            if not _is_within(each, excluded):
+                found.setdefault(each.resolve(), (each, name))
     names = [name for _, name in found.values()]
     if len(set(names)) < len(names):
         shared = Path(os.path.commonpath([path.absolute() for path in paths]))
@@ -91,7 +97,12 @@ def find_inputs(paths: Sequence[Path]) -> Inputs:
     return _sorted_out(list(found.values()), broken)
 
 
-def _walk(folder: Path, broken: list[Fault]) -> list[tuple[Path, str]]:
+def _is_within(path: Path, folder: Path | None) -> bool:
+    """Tell whether `path` leads to `folder`, which is resolved, or to something below it."""
+    return folder is not None and path.resolve().is_relative_to(folder)
+
+
+def _walk(folder: Path, excluded: Path | None, broken: list[Fault]) -> list[tuple[Path, str]]:
     """List the files of a folder by name; a hidden folder stands in the list itself and is not entered."""
     seen: set[Path] = set()
     files: list[Path] = []
@@ -108,7 +119,8 @@ def _walk(folder: Path, broken: list[Fault]) -> list[tuple[Path, str]]:
             continue
         seen.add(here.resolve())
         files.extend(here / name for name in (*names, *(each for each in folders if each.startswith("."))))
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        entered = [each for each in folders if not each.startswith(".")]
+        folders[:] = sorted(each for each in entered if not _is_within(here / each, excluded))
     return sorted(((path, _relative(path, folder)) for path in files), key=lambda pair: pair[1])
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from tw_corpus._decode import Evidence, decode, decode_as
 from tw_corpus._records import Fault, FaultReason, Ignored, IgnoredKind, Outcome
 from tw_corpus.readers._given import GivenIds
-from tw_corpus.readers._json import ParseFault, kind_of, parse_object
+from tw_corpus.readers._json import Outsized, ParseFault, kind_of, parse_object
 from tw_corpus.readers._options import ReadOptions
-from tw_corpus.readers._streams import Line, StreamFault, chunks_of, guarded, lines_of, utf16_to_utf8
+from tw_corpus.readers._streams import Line, OnBytes, StreamFault, chunks_of, guarded, lines_of, utf16_to_utf8
 from twllm_types import JsonObject, JsonValue
 
 _SAMPLE_BYTES = 64 * 1024
@@ -23,7 +23,9 @@ class _Encoding:
     evidence: Evidence
 
 
-def read_jsonl(path: Path, *, options: ReadOptions, name: str | None = None) -> Iterator[Outcome]:
+def read_jsonl_records(
+    path: Path, *, options: ReadOptions, name: str | None = None, on_bytes: OnBytes | None = None
+) -> Iterator[Outcome]:
     """Read one object a line: each line is one record, fault or ignored blank line, in order.
 
     The encoding of the file is decided on its first lines that are not ASCII (64 KiB of them) and recorded with each
@@ -34,17 +36,18 @@ def read_jsonl(path: Path, *, options: ReadOptions, name: str | None = None) -> 
         path: the file; ``.gz`` and ``.zst`` are decompressed.
         options: see `ReadOptions`.
         name: what to call the file in ids and faults; its own name by default.
+        on_bytes: see `read_file`.
     """
     name = path.name if name is None else name
-    return guarded(_outcomes(path, options, name), name)
+    return guarded(_outcomes(path, options, name, on_bytes), name)
 
 
-def _outcomes(path: Path, options: ReadOptions, name: str) -> Iterator[Outcome]:
+def _outcomes(path: Path, options: ReadOptions, name: str, on_bytes: OnBytes | None) -> Iterator[Outcome]:
     number = 0
     ids = GivenIds(name)
     try:
         for line, encoding in _with_encoding(
-            lines_of(utf16_to_utf8(chunks_of(path)), max_bytes=options.max_record_bytes)
+            lines_of(utf16_to_utf8(chunks_of(path, on_bytes)), max_bytes=options.max_record_bytes)
         ):
             number = line.number
             yield _outcome(line, encoding, options, name, ids)
@@ -112,7 +115,7 @@ def _outcome(line: Line, encoding: _Encoding, options: ReadOptions, name: str, i
     value = parsed.value.get(options.text_field)
     if value is None:
         return fault(FaultReason.MISSING_TEXT, f"no {options.text_field!r}; the fields are {_names(parsed.value)}")
-    if not isinstance(value, str):
+    if not isinstance(value, str) or isinstance(value, Outsized):
         return fault(FaultReason.TEXT_NOT_STRING, f"{options.text_field!r} is {kind_of(value)}")
     metadata: dict[str, JsonValue] = {"format": "jsonl", "position": position}
     metadata |= {"encoding": encoding.name, "encoding_evidence": str(encoding.evidence)}

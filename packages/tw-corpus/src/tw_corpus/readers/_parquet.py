@@ -2,7 +2,9 @@
 # pyarrow's types are partial
 # pyright: standard
 
+import decimal
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -13,7 +15,7 @@ import pyarrow.parquet as pq
 from tw_corpus._records import Fault, FaultReason, Outcome
 from tw_corpus.readers._given import GivenIds
 from tw_corpus.readers._options import ReadOptions
-from tw_corpus.readers._streams import guarded
+from tw_corpus.readers._streams import OnBytes, guarded
 from twllm_types import JsonObject, JsonValue
 
 _ROWS_AT_ONCE = 64
@@ -24,10 +26,13 @@ _DAMAGE = (
 )  # pyarrow reports damaged data as OSError too, then without a system error number
 
 
-def read_parquet(path: Path, *, options: ReadOptions, name: str | None = None) -> Iterator[Outcome]:
+def read_parquet_records(
+    path: Path, *, options: ReadOptions, name: str | None = None, on_bytes: OnBytes | None = None
+) -> Iterator[Outcome]:
     """Read one row as one record or fault, in order.
 
-    Of the other columns those of strings, numbers and truth values are kept as `fields`. A row group that does not
+    Of the other columns those of strings, numbers (decimals as strings of their digits) and truth values are kept as
+    `fields`; lists and structures are not read, so that no row is nested. A row group that does not
     decode is one fault, which says how many rows are lost; reading goes on with the next. Memory: 64 rows and the
     pages of the file that hold them; a single value over `max_record_bytes` is loaded before it is refused.
 
@@ -35,12 +40,13 @@ def read_parquet(path: Path, *, options: ReadOptions, name: str | None = None) -
         path: the file.
         options: see `ReadOptions`.
         name: what to call the file in ids and faults; its own name by default.
+        on_bytes: see `read_file`.
     """
     name = path.name if name is None else name
-    return guarded(_outcomes(path, options, name), name)
+    return guarded(_outcomes(path, options, name, on_bytes), name)
 
 
-def _outcomes(path: Path, options: ReadOptions, name: str) -> Iterator[Outcome]:
+def _outcomes(path: Path, options: ReadOptions, name: str, on_bytes: OnBytes | None) -> Iterator[Outcome]:
     with path.open("rb") as file:
         opened = _open(file)
         if isinstance(opened, tuple):
@@ -52,24 +58,45 @@ def _outcomes(path: Path, options: ReadOptions, name: str) -> Iterator[Outcome]:
             detail += ", ".join(columns[:8]) or "none"
             yield Fault(path=name, position="file", reason=FaultReason.MISSING_TEXT, detail=detail)
             return
-        yield from _groups(opened, options, name)
+        share = _Share(os.fstat(file.fileno()).st_size, opened.metadata.num_rows, on_bytes)
+        yield from _groups(opened, options, name, share)
 
 
 def _open(file: BinaryIO) -> pq.ParquetFile | tuple[FaultReason, str]:
     head = file.read(len(_MAGIC))
-    file.seek(0)
     if not head:
         return FaultReason.EMPTY_FILE, "the file has no content"
+    file.seek(-len(head), os.SEEK_END)
+    tail = file.read()
+    file.seek(0)
     try:
         return pq.ParquetFile(file)
     except _DAMAGE as error:
         _raise_system_error(error)
-        is_cut = head == _MAGIC
-        reason = FaultReason.TRUNCATED_ARCHIVE if is_cut else FaultReason.CORRUPT_ARCHIVE
-        return reason, "the Parquet footer is missing or damaged" if is_cut else "not a Parquet file"
+        if head != _MAGIC:
+            return FaultReason.CORRUPT_ARCHIVE, "not a Parquet file"
+        if tail != _MAGIC:
+            return FaultReason.TRUNCATED_ARCHIVE, "the Parquet footer is missing: the file ends before its end mark"
+        return FaultReason.CORRUPT_ARCHIVE, f"the Parquet footer does not decode: {_first_line(error)}"
 
 
-def _groups(file: pq.ParquetFile, options: ReadOptions, name: str) -> Iterator[Outcome]:
+class _Share:
+    """Reports the bytes of a file by the share of its rows that were read."""
+
+    def __init__(self, num_bytes: int, num_rows: int, on_bytes: OnBytes | None) -> None:
+        self._num_bytes = num_bytes
+        self._num_rows = num_rows
+        self._on_bytes = on_bytes
+        self._reported = 0
+
+    def show(self, num_rows_done: int) -> None:
+        done = self._num_bytes * num_rows_done // self._num_rows if self._num_rows else self._num_bytes
+        if self._on_bytes is not None and done > self._reported:
+            self._on_bytes(done - self._reported)
+            self._reported = done
+
+
+def _groups(file: pq.ParquetFile, options: ReadOptions, name: str, share: _Share) -> Iterator[Outcome]:
     wanted = [
         column.name
         for column in file.schema_arrow
@@ -84,12 +111,15 @@ def _groups(file: pq.ParquetFile, options: ReadOptions, name: str) -> Iterator[O
                 for index in range(batch.num_rows):
                     row += 1
                     yield _outcome(batch, index, f"row {row}", options, name, ids)
+                share.show(row)
         except _DAMAGE as error:
             _raise_system_error(error)
-            detail = f"rows {row + 1} to {first + num_rows} do not decode: {str(error).splitlines()[0][:120]}"
+            detail = f"rows {row + 1} to {first + num_rows} do not decode: {_first_line(error)}"
             position = f"row group {group + 1}"
             yield Fault(path=name, position=position, reason=FaultReason.CORRUPT_ARCHIVE, detail=detail)
         first += num_rows
+        share.show(first)
+    share.show(file.metadata.num_rows)
 
 
 def _outcome(
@@ -124,15 +154,22 @@ def _is_plain(kind: pa.DataType) -> bool:
         pa.types.is_integer,
         pa.types.is_floating,
         pa.types.is_boolean,
+        pa.types.is_decimal,
     )
     return any(test(kind) for test in tests)
 
 
 def _json(value: object) -> JsonValue:
-    """Keep what JSON can hold; an infinite or undefined number and a value of any other type become `None`."""
+    """Keep what JSON can hold, a decimal as its digits; an infinite number and any other type become `None`."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, decimal.Decimal):
+        return f"{value:f}"
     return value if isinstance(value, str | int) else None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def _raise_system_error(error: Exception) -> None:

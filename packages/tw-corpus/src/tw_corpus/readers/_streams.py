@@ -2,10 +2,10 @@
 
 import codecs
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, TypeAlias
 
 import zstandard
 
@@ -23,6 +23,18 @@ _MAGICS = {
     "xz": b"\xfd7zXZ\x00",
     "zip": b"PK\x03\x04",
 }
+
+
+# Told how many bytes of a file were read since the last call; see `read_file`.
+OnBytes: TypeAlias = Callable[[int], None]
+
+
+class Source(Protocol):
+    """An open file, as far as the readers use it."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, offset: int, /) -> int: ...
 
 
 class StreamFault(Exception):  # noqa: N818
@@ -49,8 +61,36 @@ class Line:
     num_bytes: int
 
 
-def chunks_of(path: Path) -> Iterator[bytes]:
+def metered(file: BinaryIO, on_bytes: OnBytes | None) -> Source:
+    """Let `on_bytes` know of each read; bytes that are read again after a step back count once."""
+    return file if on_bytes is None else _Metered(file, on_bytes)
+
+
+class _Metered:
+    def __init__(self, file: BinaryIO, on_bytes: OnBytes) -> None:
+        self._file = file
+        self._on_bytes = on_bytes
+        self._position = self._farthest = 0
+
+    def read(self, size: int, /) -> bytes:
+        content = self._file.read(size)
+        self._position += len(content)
+        if self._position > self._farthest:
+            self._on_bytes(self._position - self._farthest)
+            self._farthest = self._position
+        return content
+
+    def seek(self, offset: int, /) -> int:
+        self._position = self._file.seek(offset)
+        return self._position
+
+
+def chunks_of(path: Path, on_bytes: OnBytes | None = None) -> Iterator[bytes]:
     """Yield the content of `path`, decompressed where its name ends in ``.gz``, ``.zst`` or ``.zstd``.
+
+    Args:
+        path: the file.
+        on_bytes: told of the bytes on disk, a few hundred KiB at a time; see `read_file`.
 
     Raises:
         StreamFault: the file is empty, is compressed otherwise than its name says, or a compressed stream is damaged;
@@ -59,7 +99,8 @@ def chunks_of(path: Path) -> Iterator[bytes]:
     """
     with path.open("rb") as file:
         check_magic(file, path.suffix)
-        pieces = iter(lambda: file.read(_READ_BYTES), b"")
+        source = metered(file, on_bytes)
+        pieces = iter(lambda: source.read(_READ_BYTES), b"")
         match path.suffix.lower():
             case ".gz":
                 yield from inflate(pieces, wbits=31)

@@ -7,12 +7,14 @@ from tw_corpus._decode import Decoded, decode, decode_as
 from tw_corpus._records import Fault, FaultReason, Outcome, Record
 from tw_corpus.readers._options import ReadOptions
 from tw_corpus.readers._page import encoding_metadata, undecodable
-from tw_corpus.readers._streams import chunks_of, content_of, guarded
+from tw_corpus.readers._streams import OnBytes, chunks_of, content_of, guarded
 
 _MAX_BAD_LINE_SHARE = 0.1
 
 
-def read_text(path: Path, *, options: ReadOptions, name: str | None = None) -> Iterator[Outcome]:
+def read_text_records(
+    path: Path, *, options: ReadOptions, name: str | None = None, on_bytes: OnBytes | None = None
+) -> Iterator[Outcome]:
     """Read one text file: one record, or one fault of the file.
 
     In a file of mixed encodings the lines that do not decode in the encoding of the rest are left out, each as a fault
@@ -23,13 +25,14 @@ def read_text(path: Path, *, options: ReadOptions, name: str | None = None) -> I
         path: the file; ``.gz`` and ``.zst`` are decompressed.
         options: see `ReadOptions`.
         name: what to call the file in ids and faults; its own name by default.
+        on_bytes: see `read_file`.
     """
     name = path.name if name is None else name
-    return guarded(_outcomes(path, options, name), name)
+    return guarded(_outcomes(path, options, name, on_bytes), name)
 
 
-def _outcomes(path: Path, options: ReadOptions, name: str) -> Iterator[Outcome]:
-    content = content_of(chunks_of(path), name=name, max_bytes=options.max_record_bytes)
+def _outcomes(path: Path, options: ReadOptions, name: str, on_bytes: OnBytes | None) -> Iterator[Outcome]:
+    content = content_of(chunks_of(path, on_bytes), name=name, max_bytes=options.max_record_bytes)
     if isinstance(content, Fault):
         yield content
         return

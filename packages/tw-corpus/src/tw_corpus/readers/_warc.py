@@ -8,14 +8,16 @@ from tw_corpus._records import Fault, FaultReason, Ignored, IgnoredKind, Outcome
 from tw_corpus.readers._http import PayloadFault, body_of, parse_response, payload_kind
 from tw_corpus.readers._options import ReadOptions
 from tw_corpus.readers._page import encoding_metadata, page_outcome, undecodable
-from tw_corpus.readers._streams import check_magic, guarded
+from tw_corpus.readers._streams import OnBytes, check_magic, guarded, metered
 from tw_corpus.readers._warc_stream import Damage, RawRecord, records_of
 from twllm_types import JsonValue
 
 _OK = 200
 
 
-def read_warc(path: Path, *, options: ReadOptions, name: str | None = None) -> Iterator[Outcome]:
+def read_warc_records(
+    path: Path, *, options: ReadOptions, name: str | None = None, on_bytes: OnBytes | None = None
+) -> Iterator[Outcome]:
     """Read one archive record as one outcome, in order.
 
     A record becomes a document where it is a response with status 200, or a resource or conversion (as in WET files),
@@ -26,16 +28,17 @@ def read_warc(path: Path, *, options: ReadOptions, name: str | None = None) -> I
         path: the file, plain or (``.gz``) in gzip members.
         options: see `ReadOptions`.
         name: what to call the file in ids and faults; its own name by default.
+        on_bytes: see `read_file`.
     """
     name = path.name if name is None else name
-    return guarded(_outcomes(path, options, name), name)
+    return guarded(_outcomes(path, options, name, on_bytes), name)
 
 
-def _outcomes(path: Path, options: ReadOptions, name: str) -> Iterator[Outcome]:
+def _outcomes(path: Path, options: ReadOptions, name: str, on_bytes: OnBytes | None) -> Iterator[Outcome]:
     with path.open("rb") as file:
         check_magic(file, path.suffix)
         is_gzip = path.suffix.lower() == ".gz"
-        for raw in records_of(file, is_gzip=is_gzip, max_bytes=options.max_record_bytes):
+        for raw in records_of(metered(file, on_bytes), is_gzip=is_gzip, max_bytes=options.max_record_bytes):
             if isinstance(raw, Damage):
                 yield Fault(path=name, position=raw.position, reason=raw.reason, detail=raw.detail)
             else:

@@ -9,11 +9,11 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from tw_corpus._records import FaultReason
 from tw_corpus.readers._gzip_members import Break, Data, gzip_members
 from tw_corpus.readers._http import parse_headers
+from tw_corpus.readers._streams import Source
 
 _READ_BYTES = 256 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
@@ -48,14 +48,14 @@ class Damage:
     detail: str
 
 
-def records_of(file: BinaryIO, *, is_gzip: bool, max_bytes: int) -> Iterator[RawRecord | Damage]:
+def records_of(file: Source, *, is_gzip: bool, max_bytes: int) -> Iterator[RawRecord | Damage]:
     """Read records one after the other.
 
     After damage, reading goes on at the next gzip member or the next line that starts a record. Records that stand
     inside the damaged part cannot be counted; the damage is. At most `max_bytes` and a few MiB are held.
 
     Args:
-        file: at its start, seekable.
+        file: at its start.
         is_gzip: the file consists of gzip members.
         max_bytes: longest block that is read.
     """
@@ -115,9 +115,13 @@ class _Feed:
             return f"record at byte {offset + inner}"
         return f"record at byte {offset}+{inner}" if inner else f"record at byte {offset}"
 
-    def peek(self, length: int) -> bytes:
-        self.require(length)
-        return bytes(self._buffer[:length])
+    def peek(self, length: int, *, start: int = 0) -> bytes:
+        self.require(start + length)
+        return bytes(self._buffer[start : start + length])
+
+    def find_record(self, end: int) -> int:
+        """Find the line that starts a record in the first `end` bytes of the buffer; -1 for none."""
+        return self._buffer.find(_NEXT_RECORD, 0, end)
 
     def take(self, length: int) -> bytes:
         """Take up to `length` bytes that `require` has made available."""
@@ -125,10 +129,6 @@ class _Feed:
         del self._buffer[:length]
         self._consumed += len(taken)
         return taken
-
-    def give_back(self, content: bytes) -> None:
-        self._buffer[:0] = content
-        self._consumed -= len(content)
 
     def skip_line_ends(self) -> None:
         while self.require(1) and self._buffer[0] in _LINE_ENDS:
@@ -191,15 +191,16 @@ def _record(feed: _Feed, max_bytes: int) -> RawRecord | Damage:
 def _check_block(feed: _Feed, length: int) -> tuple[FaultReason, str] | None:
     """See whether `length` bytes and then the end of a record are there; if not, go to where reading can go on."""
     is_whole = feed.require(length)
-    tail = feed.peek(length + 9)[length:]
+    tail = feed.peek(9, start=length)
     if is_whole and (not tail.strip(_LINE_ENDS) or tail.lstrip(_LINE_ENDS).startswith(_VERSION)):
         return None
     if is_whole and tail.startswith((b"\r\n\r\n", b"\n\n")):
         return None  # what stands behind the record is no record, but that is not this record's fault
-    rest = feed.take(length)
-    if (found := rest.find(_NEXT_RECORD)) >= 0:
-        feed.give_back(rest[found + 1 :])
+    # Nothing is taken before it is known how much: a small record that claims a large block costs its own size.
+    if (found := feed.find_record(length)) >= 0:
+        feed.take(found + 1)
         return FaultReason.MALFORMED_RECORD, f"Content-Length {length} reaches into the next record"
+    rest = feed.take(length)
     if is_whole:
         feed.skip_to_record()
         return FaultReason.MALFORMED_RECORD, f"the record does not end after its Content-Length of {length} bytes"
@@ -208,5 +209,5 @@ def _check_block(feed: _Feed, length: int) -> tuple[FaultReason, str] | None:
     return FaultReason.TRUNCATED_ARCHIVE, f"the file ends after {len(rest)} of {length} bytes"
 
 
-def _plain(file: BinaryIO) -> Iterator[Data]:
+def _plain(file: Source) -> Iterator[Data]:
     yield from (Data(0, content) for content in iter(lambda: file.read(_READ_BYTES), b""))

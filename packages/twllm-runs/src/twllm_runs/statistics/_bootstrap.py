@@ -1,6 +1,7 @@
 """Percentile bootstrap of any statistic of one sample."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from twllm_runs.statistics._design import (
     resampled_means,
     weighted_mean,
 )
-from twllm_runs.statistics._intervals import check_options, empty_estimate, percentile_estimate
+from twllm_runs.statistics._intervals import Frame, check_options, empty_estimate, percentile_estimate
 from twllm_types import DataError, Estimate, EstimateUnit
 
 _CHUNK = 1 << 20
@@ -33,11 +34,12 @@ def bootstrap_estimate(
     level: float = 0.95,
     num_unscored: int = 0,
 ) -> Estimate:
-    """A statistic of one sample with its percentile bootstrap interval (Efron 1979, Annals of Statistics 7).
+    """A statistic of one sample with its percentile bootstrap interval.
 
-    With clusters (Davison and Hinkley 1997, section 3.8), whole clusters are drawn with replacement, so that a draw
-    may have another number of items. No values: no figure. One item or one cluster: neither error nor interval. The
-    same seed gives the same interval.
+    Resampling after Efron 1979 (Annals of Statistics 7), the interval after Efron and Tibshirani 1993, chapter 13. With
+    clusters, whole clusters are drawn with replacement (Davison and Hinkley 1997, chapter 3, on hierarchical data), so
+    that a draw may have another number of items. No values: no figure. One item or one cluster: neither error nor
+    interval. The same seed gives the same interval.
 
     Args:
         values: one finite number per scored item.
@@ -58,27 +60,15 @@ def bootstrap_estimate(
     array = as_values(values, name="values")
     check_shares(array, unit=unit, name="values")
     design = read_design(array.size, clusters=clusters)
+    frame = Frame(n=array.size, design=design, unit=unit, level=level, num_unscored=num_unscored)
     if not array.size:
-        method = design.describe("percentile bootstrap")
-        return empty_estimate(method=method, unit=unit, level=level, num_unscored=num_unscored)
-
-    def draw() -> FloatArray:
-        if statistic == "mean":
-            return resampled_means(array, design, draws=draws, seed=seed)
-        return _resampled_statistic(array, statistic, design, draws=draws, seed=seed)
-
-    point = weighted_mean(array, design) if statistic == "mean" else float(_apply(statistic, array[np.newaxis, :])[0])
-    return percentile_estimate(
-        point,
-        draw,
-        n=array.size,
-        design=design,
-        unit=unit,
-        level=level,
-        num_unscored=num_unscored,
-        draws=draws,
-        seed=seed,
-    )
+        return empty_estimate(frame, method="percentile bootstrap")
+    if statistic == "mean":
+        point, draw = weighted_mean(array, design), partial(resampled_means, array, design, draws=draws, seed=seed)
+    else:
+        point = float(_apply(statistic, array[np.newaxis, :])[0])
+        draw = partial(_resampled_statistic, array, statistic, design, draws=draws, seed=seed)
+    return percentile_estimate(frame, point, draw, draws=draws, seed=seed)
 
 
 def _resampled_statistic(

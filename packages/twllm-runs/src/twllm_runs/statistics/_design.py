@@ -166,9 +166,9 @@ def weighted_mean(values: FloatArray, design: Design) -> float:
 def mean_stderr(values: FloatArray, design: Design) -> float | None:
     """Standard error of `weighted_mean`; None where a stratum has one independent unit.
 
-    In each stratum of n items, Miller 2024 (arXiv 2411.00640), eq. 4, with r the deviations from the mean:
-    SE^2 = sum_i r_i^2 / (n (n - 1)) + sum_c sum_{i != j in c} r_i r_j / n^2, where the second term is zero without
-    clusters (eq. 1, the central limit theorem). Strata add as weight^2 SE^2 (Cochran 1977, eq. 5.7).
+    In each stratum of n items, with r the deviations from the mean, the clustered standard error of Miller 2024 (arXiv
+    2411.00640): SE^2 = sum_i r_i^2 / (n (n - 1)) + sum_c sum_{i != j in c} r_i r_j / n^2, where the second term is
+    zero without clusters. Strata add as weight^2 SE^2 (Cochran 1977, chapter 5, without finite population factor).
     """
     if not design.has_error:
         return None

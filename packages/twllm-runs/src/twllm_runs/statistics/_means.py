@@ -12,7 +12,7 @@ from twllm_runs.statistics._design import (
     read_design,
     weighted_mean,
 )
-from twllm_runs.statistics._intervals import check_options, empty_estimate, student_estimate
+from twllm_runs.statistics._intervals import Frame, check_options, empty_estimate, student_estimate
 from twllm_types import DataError, Estimate, EstimateUnit, Score
 
 
@@ -28,10 +28,11 @@ def mean_estimate(
 ) -> Estimate:
     """Mean of `values` with a Student interval.
 
-    stderr: Miller 2024 (arXiv 2411.00640), eq. 1, and eq. 4 with clusters; strata after Cochran 1977, eq. 5.7. The
-    interval is mean -+ t stderr, t with (independent units - strata) degrees of freedom. Miller takes 1.96; we take t
-    because figures over five seeds or a few clusters are common, where 1.96 covers too little, and for many items
-    both are the same. Eq. 4 has no small-sample factor: below about 20 clusters it is still somewhat too small.
+    stderr: SE^2 = sum_i r_i^2 / (n (n - 1)) + sum_c sum_{i != j in c} r_i r_j / n^2, r the deviations from the mean,
+    the second term with clusters only (Miller 2024, arXiv 2411.00640); strata add as weight^2 SE^2 (Cochran 1977,
+    chapter 5). The interval is mean -+ t stderr, t with (independent units - strata) degrees of freedom. Miller takes
+    1.96; we take t because figures over five seeds or a few clusters are common, where 1.96 covers too little, and for
+    many items both are the same. The clustered error has no small-sample factor: with few clusters it is too small.
 
     With unit `share` the interval is cut to [0, 1]. For independent zeros and ones prefer `proportion_estimate`: this
     interval has no width when all values agree. No values: no mean. One independent unit: neither error nor interval.
@@ -53,19 +54,11 @@ def mean_estimate(
     array = as_values(values, name="values")
     check_shares(array, unit=unit, name="values")
     design = read_design(array.size, clusters=clusters, strata=strata, weighting=weighting)
+    frame = Frame(n=array.size, design=design, unit=unit, level=level, num_unscored=num_unscored)
     if not array.size:
-        method = design.describe("student t")
-        return empty_estimate(method=method, unit=unit, level=level, num_unscored=num_unscored)
-    return student_estimate(
-        weighted_mean(array, design),
-        mean_stderr(array, design),
-        n=array.size,
-        design=design,
-        unit=unit,
-        level=level,
-        num_unscored=num_unscored,
-        bounds=(0.0, 1.0) if unit is EstimateUnit.SHARE else None,
-    )
+        return empty_estimate(frame, method="student t")
+    bounds = (0.0, 1.0) if unit is EstimateUnit.SHARE else None
+    return student_estimate(frame, weighted_mean(array, design), mean_stderr(array, design), bounds=bounds)
 
 
 def scores_estimate(

@@ -1,9 +1,11 @@
 """Differences between two systems measured on the same items."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, TypeAlias
 
 from twllm_runs.statistics._design import (
+    FloatArray,
     Labels,
     Values,
     Weighting,
@@ -15,11 +17,19 @@ from twllm_runs.statistics._design import (
     resampled_means,
     weighted_mean,
 )
-from twllm_runs.statistics._intervals import check_options, empty_estimate, percentile_estimate, student_estimate
+from twllm_runs.statistics._intervals import (
+    Frame,
+    check_options,
+    empty_estimate,
+    needed_seed,
+    percentile_estimate,
+    student_estimate,
+)
 from twllm_runs.statistics._means import labels_at
-from twllm_types import DataError, Estimate, EstimateUnit, Score
+from twllm_types import Estimate, EstimateUnit, Score
 
 PairedMethod: TypeAlias = Literal["student_t", "bootstrap"]
+_LABELS: dict[PairedMethod, str] = {"student_t": "paired student t", "bootstrap": "paired percentile bootstrap"}
 
 
 def paired_difference(
@@ -36,11 +46,9 @@ def paired_difference(
     level: float = 0.95,
     num_unscored: int = 0,
 ) -> Estimate:
-    """Mean of first - second over the same items; what items have in common cancels (Miller 2024, section 4.2, eq. 7).
+    """Mean of first - second over the same items; what items have in common cancels (Miller 2024, arXiv 2411.00640).
 
-    "student_t" is `mean_estimate` of the differences; "bootstrap" draws items, or whole clusters, with replacement
-    within their stratum and takes percentiles. With unit `share` the interval is cut to [-1, 1]. No pairs: no mean.
-    One independent unit in a stratum: neither error nor interval.
+    With unit `share` the interval is cut to [-1, 1]. No pairs: no mean. One unit in a stratum: no error nor interval.
 
     Args:
         first: one finite number per item.
@@ -49,7 +57,7 @@ def paired_difference(
         clusters: label per item; items of one label depend on each other.
         strata: label per item; each is resampled by itself.
         weighting: "items", or "strata" for the mean of the strata's differences.
-        method: how error and interval are made.
+        method: "student_t", `mean_estimate` of the differences; or "bootstrap", percentiles over items or clusters.
         draws: resamples, for "bootstrap".
         seed: of the draws; needed for "bootstrap", unused otherwise.
         level: coverage, in (0, 1).
@@ -60,41 +68,38 @@ def paired_difference(
         ConfigError: a level outside (0, 1), or fewer than two draws.
     """
     check_options(level=level, draws=draws)
+    differences = _differences(first, second, unit=unit)
+    design = read_design(differences.size, clusters=clusters, strata=strata, weighting=weighting)
+    frame = Frame(n=differences.size, design=design, unit=unit, level=level, num_unscored=num_unscored)
+    if not differences.size:
+        return empty_estimate(frame, method=_LABELS[method])
+    if method == "bootstrap":
+        return _bootstrap(frame, differences, draws=draws, seed=needed_seed(seed))
+    return student_estimate(
+        frame,
+        weighted_mean(differences, design),
+        mean_stderr(differences, design),
+        method=_LABELS[method],
+        bounds=(-1.0, 1.0) if unit is EstimateUnit.SHARE else None,
+    )
+
+
+def _differences(first: Values, second: Values, *, unit: EstimateUnit) -> FloatArray:
     a, b = as_values(first, name="first"), as_values(second, name="second")
     check_same_length(a, b, "first and second")
-    for values, name in ((a, "first"), (b, "second")):
-        check_shares(values, unit=unit, name=name)
-    differences = a - b
-    design = read_design(differences.size, clusters=clusters, strata=strata, weighting=weighting)
-    label = "paired student t" if method == "student_t" else "paired percentile bootstrap"
-    if not differences.size:
-        return empty_estimate(method=design.describe(label), unit=unit, level=level, num_unscored=num_unscored)
-    point = weighted_mean(differences, design)
-    if method == "student_t":
-        return student_estimate(
-            point,
-            mean_stderr(differences, design),
-            n=differences.size,
-            design=design,
-            unit=unit,
-            level=level,
-            num_unscored=num_unscored,
-            method=label,
-            bounds=(-1.0, 1.0) if unit is EstimateUnit.SHARE else None,
-        )
-    if seed is None:
-        raise DataError("a bootstrap needs a seed; give seed=..., so that the interval can be made again")
+    check_shares(a, unit=unit, name="first")
+    check_shares(b, unit=unit, name="second")
+    return a - b
+
+
+def _bootstrap(frame: Frame, differences: FloatArray, *, draws: int, seed: int) -> Estimate:
     return percentile_estimate(
-        point,
-        lambda: resampled_means(differences, design, draws=draws, seed=seed),
-        n=differences.size,
-        design=design,
-        unit=unit,
-        level=level,
-        num_unscored=num_unscored,
+        frame,
+        weighted_mean(differences, frame.design),
+        partial(resampled_means, differences, frame.design, draws=draws, seed=seed),
         draws=draws,
         seed=seed,
-        method=label,
+        method=_LABELS["bootstrap"],
     )
 
 

@@ -18,8 +18,8 @@ def minimum_detectable_difference(
 
     With z_a = z((1 + level)/2) and z_b = z(power):
 
-    - `share` = p, two independent samples of n items each: (z_a + z_b) sqrt(2 p (1 - p) / n) (Miller 2024, arXiv
-      2411.00640, section 5, with both variances p (1 - p));
+    - `share` = p, two independent samples of n items each: (z_a + z_b) sqrt(2 p (1 - p) / n) (the usual
+      normal approximation with both variances p (1 - p); Miller 2024, arXiv 2411.00640, on power analysis);
     - `discordant_share` = s, the same n items, of which the share s is answered rightly by exactly one system: the d
       with d sqrt(n) = z_a sqrt(s) + z_b sqrt(s - d^2) (McNemar's test; Connor 1987, Biometrics 43, 207-211).
 

@@ -2,7 +2,8 @@
 
 from math import sqrt
 
-from twllm_runs.statistics._intervals import empty_estimate
+from twllm_runs.statistics._design import read_design
+from twllm_runs.statistics._intervals import Frame, empty_estimate
 from twllm_runs.statistics._special import beta_quantile, check_level, normal_quantile
 from twllm_types import DataError, Estimate, EstimateUnit
 
@@ -71,7 +72,8 @@ def proportion_estimate(num_successes: int, n: int, *, level: float = 0.95, num_
     """
     if n == 0 and num_successes == 0:
         check_level(level)
-        return empty_estimate(method="wilson", unit=EstimateUnit.SHARE, level=level, num_unscored=num_unscored)
+        nothing = Frame(n=0, design=read_design(0), unit=EstimateUnit.SHARE, level=level, num_unscored=num_unscored)
+        return empty_estimate(nothing, method="wilson")
     low, high = wilson_interval(num_successes, n, level)
     p = num_successes / n
     return Estimate(

@@ -1,5 +1,6 @@
 """Ratios of two sums, such as bits per byte, or the time of one program over that of another."""
 
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from twllm_runs.statistics._design import (
     FloatArray,
     Labels,
+    Stratum,
     Values,
     as_values,
     check_same_length,
@@ -14,10 +16,20 @@ from twllm_runs.statistics._design import (
     read_design,
     resampled_sums,
 )
-from twllm_runs.statistics._intervals import check_options, empty_estimate, percentile_estimate, student_estimate
+from twllm_runs.statistics._intervals import (
+    Frame,
+    check_options,
+    empty_estimate,
+    needed_seed,
+    percentile_estimate,
+    student_estimate,
+)
 from twllm_types import DataError, Estimate, EstimateUnit
 
 RatioMethod: TypeAlias = Literal["delta", "bootstrap"]
+_LABELS: dict[RatioMethod, str] = {"delta": "delta method, student t", "bootstrap": "percentile bootstrap"}
+# So seldom that no number of draws anybody makes will meet it.
+_NEGLIGIBLE = 1e-15
 
 
 def ratio_estimate(
@@ -34,9 +46,12 @@ def ratio_estimate(
 ) -> Estimate:
     """R = sum of numerators / sum of denominators over the same items, with its error.
 
-    "delta": the standard error of the mean of (x_i - R y_i) / mean(y) (Cochran 1977, eq. 6.10 without the finite
-    population factor; clusters as in `mean_estimate`) and a Student interval. "bootstrap": percentiles over items or
-    whole clusters. The mean of x_i / y_i is another figure; it weighs short items like long ones.
+    "delta": the standard error of the mean of (x_i - R y_i) / mean(y) (ratio estimators in Cochran 1977, chapter 6,
+    without the finite population factor; clusters as in `mean_estimate`) and a Student interval. "bootstrap":
+    percentiles over items or whole clusters. The mean of x_i / y_i is another figure; it weighs short items like long.
+
+    No items: no mean. One item or one cluster: neither error nor interval. A bootstrap has neither where a draw may
+    have only zeros below: k of m items (or clusters) have the denominator 0 and (k/m)^m > 1e-15, whatever the seed.
 
     Args:
         numerators: one finite number per item, for example bits of a document.
@@ -49,10 +64,6 @@ def ratio_estimate(
         level: coverage, in (0, 1).
         num_unscored: items that gave no score.
 
-    Returns:
-        The ratio; without mean where there are no items; without error for one item or one cluster, and for a
-        bootstrap in which a draw has only zeros below.
-
     Raises:
         DataError: unequal lengths, a denominator below 0, all of them 0, labels that do not fit, or no seed.
         ConfigError: a level outside (0, 1), or fewer than two draws.
@@ -61,41 +72,36 @@ def ratio_estimate(
     x, y = as_values(numerators, name="numerators"), as_values(denominators, name="denominators")
     check_same_length(x, y, "numerators and denominators")
     design = read_design(x.size, clusters=clusters)
+    frame = Frame(n=x.size, design=design, unit=unit, level=level, num_unscored=num_unscored)
     if not x.size:
-        label = "delta method, student t" if method == "delta" else "percentile bootstrap"
-        return empty_estimate(method=design.describe(label), unit=unit, level=level, num_unscored=num_unscored)
+        return empty_estimate(frame, method=_LABELS[method])
     if y.min() < 0 or y.sum() <= 0:
         raise DataError(f"denominators sum to {y.sum()}, least {y.min()}; give numbers >= 0, one of them above 0")
+    if method == "bootstrap":
+        return _bootstrap(frame, x, y, draws=draws, seed=needed_seed(seed))
     point = float(x.sum() / y.sum())
-    if method == "delta":
-        return student_estimate(
-            point,
-            mean_stderr((x - point * y) / y.mean(), design),
-            n=x.size,
-            design=design,
-            unit=unit,
-            level=level,
-            num_unscored=num_unscored,
-            method="delta method, student t",
-        )
-    if seed is None:
-        raise DataError("a bootstrap needs a seed; give seed=..., so that the interval can be made again")
+    return student_estimate(frame, point, mean_stderr((x - point * y) / y.mean(), design), method=_LABELS[method])
 
-    def draw() -> FloatArray:
-        rng = np.random.default_rng(seed)
-        sums = resampled_sums(np.stack([x, y]), design.strata[0], draws=draws, rng=rng)
-        if not sums[1].all():
-            raise DataError("a bootstrap draw has only zero denominators; use method='delta' or leave such items out")
-        return sums[0] / sums[1]
 
+def _bootstrap(frame: Frame, x: FloatArray, y: FloatArray, *, draws: int, seed: int) -> Estimate:
+    stratum = frame.design.strata[0]
     return percentile_estimate(
-        point,
-        draw,
-        n=x.size,
-        design=design,
-        unit=unit,
-        level=level,
-        num_unscored=num_unscored,
+        frame,
+        float(x.sum() / y.sum()),
+        partial(_resampled_ratios, np.stack([x, y]), stratum, draws=draws, seed=seed),
         draws=draws,
         seed=seed,
+        method=_LABELS["bootstrap"],
+        obstacle="a draw may have only zeros as denominators" if _may_draw_zeros(y, stratum) else None,
     )
+
+
+def _may_draw_zeros(denominators: FloatArray, stratum: Stratum) -> bool:
+    sums = np.bincount(stratum.clusters, weights=denominators)
+    share = np.count_nonzero(sums == 0) / sums.size
+    return bool(share**sums.size > _NEGLIGIBLE)
+
+
+def _resampled_ratios(columns: FloatArray, stratum: Stratum, *, draws: int, seed: int) -> FloatArray:
+    sums = resampled_sums(columns, stratum, draws=draws, rng=np.random.default_rng(seed))
+    return sums[0] / sums[1]

@@ -84,11 +84,11 @@ def mcnemar(num_only_first: int, num_only_second: int, *, method: McnemarMethod 
 def permutation_test_paired(
     first: Values, second: Values, *, seed: int, clusters: Labels | None = None, draws: int = 10_000
 ) -> TestResult:
-    """Whether the mean difference of two systems on the same items is zero, by flipping signs (Fisher 1935).
+    """Whether the mean difference of two systems on the same items is zero, by flipping signs.
 
-    Under the null hypothesis the two values of an item could be swapped. Up to 16 items (or clusters, which flip as a
-    whole) all assignments are enumerated and p is the share with at least the observed |mean|; above, p = (1 + hits) /
-    (1 + draws) (Phipson and Smyth 2010), never 0.
+    Under the null hypothesis the two values of an item could be swapped (Fisher 1935, The Design of Experiments). Up to
+    16 items (or clusters, which flip as a whole) all assignments are enumerated and p is the share with at least the
+    observed |mean|; above, p = (1 + hits) / (1 + draws) (Phipson and Smyth 2010), never 0.
 
     Args:
         first: one finite number per item.

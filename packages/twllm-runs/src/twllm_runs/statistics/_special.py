@@ -51,7 +51,8 @@ def _student_series(z: float, v: float) -> float:
 def beta_cdf(x: float, a: float, b: float) -> float:
     """Regularised incomplete beta function I_x(a, b), x in (0, 1), a and b > 0, by its continued fraction.
 
-    Fraction: Abramowitz & Stegun 26.5.8, evaluated by the method of Lentz (1976); the symmetry
+    Fraction: Abramowitz & Stegun 26.5.8, evaluated by the method of Lentz (1976) with the zeros
+    replaced by tiny numbers, as Thompson and Barnett (1986) do; the symmetry
     I_x(a, b) = 1 - I_{1-x}(b, a) keeps x where it converges fast.
     """
     if x > (a + 1) / (a + b + 2):
