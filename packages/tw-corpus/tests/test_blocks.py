@@ -8,10 +8,14 @@ import pytest
 import zstandard
 from datatrove.data import Document
 
-from tw_corpus import QualityRules
+from tw_corpus import QualityRules, Variant
+from tw_corpus._contamination import DecontaminationOptions
 from tw_corpus._tally import Tally
+from tw_corpus._variant_options import VariantOptions
 from tw_corpus.blocks import (
+    ClassifyVariant,
     CorpusReader,
+    Decontaminate,
     Normalize,
     Publish,
     Published,
@@ -22,7 +26,7 @@ from tw_corpus.blocks import (
     read_tally,
 )
 from tw_corpus.readers import ReadOptions, find_inputs
-from twllm_types import ArtifactError
+from twllm_types import ArtifactError, ConfigError
 
 TEXT = "河邊的步道整修好了，早上有許多人來散步，也有人帶著狗慢慢地走，看起來都很開心。"
 
@@ -108,3 +112,45 @@ def test_read_tally_missing_or_damaged_says_so(tmp_path: Path, content: str | No
         (tmp_path / "00000.json").write_text(content, encoding="utf-8")
     with pytest.raises(ArtifactError):
         read_tally(tmp_path, 1)
+
+
+CANTONESE = "佢哋話聽日先至嚟，我哋咪喺度等囉，唔使心急嘅，食咗飯先啦，你睇吓仲有冇嘢飲。"
+
+
+def test_classify_variant_tags_every_document_and_drops_none_by_default() -> None:
+    tally = Tally()
+    taiwanese = "我騎機車載妹妹去捷運站，順便到超商繳停車費，她說新的軟體跟影片品質都很好，網路也很順。"
+    rows = [document("1", taiwanese), document("2", CANTONESE), document("3", "🎉")]
+    kept = list(ClassifyVariant(VariantOptions(), tally=tally).run(iter(rows)))
+    assert [row.metadata["variant"] for row in kept] == ["zh-TW", "yue", "other"]
+    assert all(0 <= row.metadata["converted_probability"] <= 1 for row in kept)
+    assert tally.variants.total() == 3
+
+
+def test_classify_variant_drops_what_a_recipe_does_not_keep() -> None:
+    tally = Tally()
+    options = VariantOptions(keep=(Variant.ZH_TW,), min_probability=0.5)
+    kept = list(ClassifyVariant(options, tally=tally).run(iter([document("1", TEXT), document("2", CANTONESE)])))
+    assert [row.id for row in kept] == ["1"]
+    assert list(tally.samples) == ["variant_yue"]
+
+
+def test_classify_variant_drops_converted_text_where_asked_to() -> None:
+    converted = "這個視頻的質量很高，用戶可以通過軟件默認的設置下載信息，服務器的帶寬也足夠支持網絡直播的數據。" * 3
+    options = VariantOptions(keep_converted=False, min_probability=0.5)
+    rows = [document("1", TEXT), document("2", converted)]
+    assert [row.id for row in ClassifyVariant(options).run(iter(rows))] == ["1"]
+
+
+def test_variant_options_out_of_range_are_refused() -> None:
+    with pytest.raises(ConfigError, match="keep is empty"):
+        VariantOptions(keep=())
+    with pytest.raises(ConfigError, match="min_probability"):
+        VariantOptions(min_probability=1.5)
+
+
+def test_decontaminate_without_a_folder_for_hits_still_drops(tmp_path: Path) -> None:
+    exam = tmp_path / "exam.jsonl"
+    exam.write_text(json.dumps({"question": TEXT}), encoding="utf-8")
+    rows = [document("1", "前言。" + TEXT), document("2", CANTONESE)]
+    assert [row.id for row in Decontaminate([exam], DecontaminationOptions()).run(iter(rows))] == ["2"]

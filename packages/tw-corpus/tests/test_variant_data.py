@@ -1,4 +1,4 @@
-"""The shipped model on the held-out rows of the shared data; thresholds a little below benchmarks/tw_corpus/variants.md."""
+"""The shipped model on held-out rows of the shared data; thresholds a little below benchmarks/tw_corpus/variants.md."""
 
 import os
 from collections.abc import Mapping, Sequence

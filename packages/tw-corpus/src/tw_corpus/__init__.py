@@ -13,9 +13,12 @@ from tw_corpus._pii import Finding, PiiKind, Redaction, RedactMode, find_pii, re
 from tw_corpus._ptt import PttArticle, extract_ptt
 from tw_corpus._rules import Kept, Margin, QualityRules, Rejected, decide, margins
 from tw_corpus._script import Script, ScriptCounts, ScriptVerdict, count_script, script_of
+from tw_corpus._variant import EvidenceKind, EvidenceSpan, OtherReason, Variant, VariantVerdict, classify_variant
 
 __all__ = [
     "Decoded",
+    "EvidenceKind",
+    "EvidenceSpan",
     "Extracted",
     "Finding",
     "Kept",
@@ -23,6 +26,7 @@ __all__ = [
     "Measures",
     "NormalizationChanges",
     "Normalized",
+    "OtherReason",
     "PiiKind",
     "PttArticle",
     "QualityRules",
@@ -33,6 +37,9 @@ __all__ = [
     "ScriptCounts",
     "ScriptVerdict",
     "Stripped",
+    "Variant",
+    "VariantVerdict",
+    "classify_variant",
     "count_script",
     "decide",
     "decode",

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from tw_corpus._cli_variant import register
 from twllm_runs import ExitCode, make_app, run_app
 
 app = make_app("tw-corpus", package="tw-corpus", help="Curate Taiwanese Mandarin (Traditional Chinese) text.")
@@ -101,6 +102,9 @@ def redact(
     counts = redact_file(file, output, mode=mode, key=key, text_fields=tuple(text_fields or ("text",)))
     show_redaction(Console(), counts)
     return ExitCode.FAULTS if counts.num_faults else ExitCode.DONE
+
+
+register(app)
 
 
 def main() -> None:

@@ -98,7 +98,7 @@ class CurationRecipe:
     rules: QualityRules = field(default_factory=QualityRules)
     pii: PiiOptions | None = field(default_factory=PiiOptions)
     decontamination: DecontaminationOptions = field(default_factory=DecontaminationOptions)
-    variants: VariantOptions | None = None
+    variants: VariantOptions | None = field(default_factory=VariantOptions)
     repeated_paragraphs: ParagraphOptions | None = None
     exact_dedup: bool = True
     near_dedup: MinHashOptions | None = field(default_factory=MinHashOptions)

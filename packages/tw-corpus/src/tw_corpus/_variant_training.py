@@ -27,6 +27,7 @@ from tw_corpus._variant_training_samples import (
     runs,
     shuffled,
     single_sentences,
+    speaker_names,
     streams,
     wording_label,
 )
@@ -144,7 +145,8 @@ def fit_model(
     rng = np.random.default_rng(settings.seed)
     settled = _settle([*train, *calibration], train, convert, settings)
     samples = training_samples(train, settled, convert, rng, settings)
-    model = untrained_model([sample.text for sample in samples if sample.num_sentences == 1], settings.min_count)
+    texts = [sample.text for sample in samples if sample.num_sentences == 1]
+    model = untrained_model(texts, settings.min_count, exclude=speaker_names(train))
     model = fit_weights(model, samples, settings.fit)
     model = fit_residue(model, samples, convert, rng, settings.fit)
     held_out = _calibration_samples(calibration, settled, convert, rng, settings)
@@ -176,7 +178,8 @@ def _settle(rows: Sequence[Row], train: Sequence[Row], convert: Convert, setting
     )
     without = replace(settled, labels={**settled.labels, **doubtful})
     samples = training_samples(train, without, convert, rng, first)
-    model = fit_weights(untrained_model([sample.text for sample in samples], first.min_count), samples, first.fit)
+    texts = [sample.text for sample in samples]
+    model = fit_weights(untrained_model(texts, first.min_count, exclude=frozenset()), samples, first.fit)
 
     def margin(text: str) -> float:
         sums, num_han, traditional = text_sums(model, text)

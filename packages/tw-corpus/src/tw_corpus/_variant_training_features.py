@@ -21,7 +21,7 @@ from tw_corpus._variant._model import (
     TRAINED,
     VariantModel,
 )
-from tw_corpus._variant._ngrams import MAX_NGRAMS, build_vocabulary, fold_table, is_orthographic
+from tw_corpus._variant._ngrams import MAX_NGRAMS, build_vocabulary, fold, fold_table, is_orthographic
 from tw_corpus._variant._other import MARKED
 from tw_corpus._variant._script_rule import TRADITIONAL, decide_script
 from tw_corpus._variant._sums import blocks, script_counts
@@ -31,17 +31,20 @@ from tw_corpus._variant_training_labels import regional_terms
 _BITS = 21
 
 
-def untrained_model(texts: Sequence[str], min_count: Sequence[int]) -> VariantModel:
+def untrained_model(texts: Sequence[str], min_count: Sequence[int], *, exclude: frozenset[str]) -> VariantModel:
     """A model with the hand-written words and the frequent n-grams of `texts`, prior weights, and no calibration.
 
     Args:
         texts: to count n-grams in.
         min_count: occurrences of an n-gram of order 1, 2, 3 below which it is left out.
+        exclude: script-folded n-grams to leave out.
     """
     terms = regional_terms()
     codes = codes_of("\n".join(texts))
-    wording = build_vocabulary(_frequent(fold_table()[codes], min_count, first=list(terms)))
-    orthography = build_vocabulary(_frequent_around(codes, min_count))
+    frequent = _frequent(fold_table()[codes], min_count, first=list(terms))
+    wording = build_vocabulary([ngram for ngram in frequent if ngram not in exclude])
+    forms = _frequent_around(codes, min_count)
+    orthography = build_vocabulary([ngram for ngram in forms if fold(ngram) not in exclude])
     weights = np.zeros((len(wording.ngrams) + 1, NUM_WORDING_COLUMNS), dtype=np.float32)
     columns = [*(variant.value for variant in TRAINED), *(reason.value for reason in MARKED)]
     for number, ngram in enumerate(wording.ngrams, 1):

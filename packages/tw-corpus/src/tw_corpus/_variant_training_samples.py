@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from tw_corpus._characters import codes_of
-from tw_corpus._variant._ngrams import fold_table
+from tw_corpus._variant._ngrams import fold, fold_table
 from tw_corpus._variant._types import Variant
 from tw_corpus._variant_training_rows import Row, text_key
 from twllm_types import MissingDependencyError
@@ -92,6 +92,15 @@ def sentences(row: Row) -> list[str]:
         return [row.text]
     pieces = _SENTENCE.findall(_HEADING.sub("\n", row.text))
     return [piece.strip() for piece in pieces if count_han(piece) >= 2]
+
+
+_SPEAKER = re.compile(r"(?m)^### (\S{2,4})：")
+
+
+def speaker_names(rows: Iterable[Row]) -> frozenset[str]:
+    """Names of the people who speak in documents, and their given names, script-folded: they are no wording."""
+    names = {fold(name) for row in rows if row.document for name in _SPEAKER.findall(row.text)}
+    return frozenset(names | {name[1:] for name in names if len(name) > 2})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,9 @@ def write_folder(folder: Path) -> Path:
             *_voice("zh-CN", "wiki.zh-cn", [*pairs(_ENCYCLOPAEDIA), *pairs(_MAINLAND)[::9], "那里的立委搭捷运。"]),
         ],
         "converted.jsonl": list(_converted(pairs(_MAINLAND)[:8])),
-        "transcripts_tw.jsonl.gz": [_document("transcripts_tw", n, "# 會議\n\n### 甲：\n") for n in range(12)],
+        "transcripts_tw.jsonl.gz": [
+            _document("transcripts_tw", n, "# 會議\n\n### 甘小乙：\n甘小乙說甘小乙也說。\n") for n in range(12)
+        ],
         "tw_law.jsonl.gz": [_document("tw_law", n, "第 1 條\n│項目│\n") for n in range(12)],
         "hkcancor.jsonl": list(_utterances(pairs(_CANTONESE))),
         "cantonese_lines.jsonl": [

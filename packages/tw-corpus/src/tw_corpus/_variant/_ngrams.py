@@ -52,20 +52,29 @@ def build_vocabulary(ngrams: Sequence[str]) -> Vocabulary:
     """
     if any(not 1 <= len(ngram) <= MAX_ORDER for ngram in ngrams) or len(ngrams) > MAX_NGRAMS:
         raise ValueError(f"a vocabulary takes up to {MAX_NGRAMS} n-grams of 1 to {MAX_ORDER} characters")
+    hashes = _hash_each(ngrams)
+    _, first = np.unique(hashes >> _SHIFT, return_index=True)
+    kept = np.sort(first)
     slots = np.zeros(1 << _SLOT_BITS, dtype=np.uint16)
-    hashes = np.zeros(len(ngrams) + 1, dtype=np.uint32)
-    kept: list[str] = []
-    all_hashes = np.array([_hash_one(ngram) for ngram in ngrams], dtype=np.uint32)
-    for ngram, value, slot in zip(ngrams, all_hashes, (all_hashes >> _SHIFT).tolist(), strict=True):
-        if slots[slot] == 0:
-            kept.append(ngram)
-            slots[slot] = len(kept)
-            hashes[len(kept)] = value
-    return Vocabulary(ngrams=tuple(kept), slots=slots, hashes=hashes[: len(kept) + 1])
+    slots[hashes[kept] >> _SHIFT] = np.arange(1, len(kept) + 1, dtype=np.uint16)
+    return Vocabulary(
+        ngrams=tuple(ngrams[int(index)] for index in kept.tolist()),
+        slots=slots,
+        hashes=np.concatenate((np.zeros(1, dtype=np.uint32), hashes[kept])),
+    )
 
 
-def _hash_one(ngram: str) -> np.uint32:
-    return hash_ngrams(codes_of(ngram), len(ngram))[-1][0]
+def _hash_each(ngrams: Sequence[str]) -> npt.NDArray[np.uint32]:
+    """The hash of each n-gram."""
+    orders = np.array([len(ngram) for ngram in ngrams], dtype=np.intp)
+    hashes = np.zeros(len(ngrams), dtype=np.uint32)
+    for order in range(1, MAX_ORDER + 1):
+        members = np.flatnonzero(orders == order)
+        if len(members):
+            # One text of all n-grams of this order: every n-th hash is that of a whole one.
+            joined = codes_of("".join(ngrams[index] for index in members.tolist()))
+            hashes[members] = hash_ngrams(joined, order)[-1][::order]
+    return hashes
 
 
 def hash_ngrams(codes: Codes, max_order: int = MAX_ORDER) -> list[npt.NDArray[np.uint32]]:
