@@ -114,13 +114,13 @@ def test_read_tally_missing_or_damaged_says_so(tmp_path: Path, content: str | No
         read_tally(tmp_path, 1)
 
 
+TAIWANESE = "我騎機車載妹妹去捷運站，順便到超商繳停車費，她說新的軟體跟影片品質都很好，網路也很順。"
 CANTONESE = "佢哋話聽日先至嚟，我哋咪喺度等囉，唔使心急嘅，食咗飯先啦，你睇吓仲有冇嘢飲。"
 
 
 def test_classify_variant_tags_every_document_and_drops_none_by_default() -> None:
     tally = Tally()
-    taiwanese = "我騎機車載妹妹去捷運站，順便到超商繳停車費，她說新的軟體跟影片品質都很好，網路也很順。"
-    rows = [document("1", taiwanese), document("2", CANTONESE), document("3", "🎉")]
+    rows = [document("1", TAIWANESE), document("2", CANTONESE), document("3", "🎉")]
     kept = list(ClassifyVariant(VariantOptions(), tally=tally).run(iter(rows)))
     assert [row.metadata["variant"] for row in kept] == ["zh-TW", "yue", "other"]
     assert all(0 <= row.metadata["converted_probability"] <= 1 for row in kept)
@@ -130,7 +130,7 @@ def test_classify_variant_tags_every_document_and_drops_none_by_default() -> Non
 def test_classify_variant_drops_what_a_recipe_does_not_keep() -> None:
     tally = Tally()
     options = VariantOptions(keep=(Variant.ZH_TW,), min_probability=0.5)
-    kept = list(ClassifyVariant(options, tally=tally).run(iter([document("1", TEXT), document("2", CANTONESE)])))
+    kept = list(ClassifyVariant(options, tally=tally).run(iter([document("1", TAIWANESE), document("2", CANTONESE)])))
     assert [row.id for row in kept] == ["1"]
     assert list(tally.samples) == ["variant_yue"]
 
@@ -138,7 +138,7 @@ def test_classify_variant_drops_what_a_recipe_does_not_keep() -> None:
 def test_classify_variant_drops_converted_text_where_asked_to() -> None:
     converted = "這個視頻的質量很高，用戶可以通過軟件默認的設置下載信息，服務器的帶寬也足夠支持網絡直播的數據。" * 3
     options = VariantOptions(keep_converted=False, min_probability=0.5)
-    rows = [document("1", TEXT), document("2", converted)]
+    rows = [document("1", TAIWANESE), document("2", converted)]
     assert [row.id for row in ClassifyVariant(options).run(iter(rows))] == ["1"]
 
 

@@ -44,6 +44,7 @@ def regional_terms() -> Mapping[str, Mapping[str, float]]:
     return terms
 
 
+@lru_cache(maxsize=8)
 def _words_for(label: Variant, *, but_not: Variant | None = None) -> frozenset[str]:
     """The hand-written words that speak for a variety."""
     return frozenset(
@@ -84,8 +85,12 @@ def settle_encyclopaedia(rows: Sequence[Row], convert: Convert) -> Settled:
 
 def unmarked_cantonese(rows: Sequence[Row]) -> frozenset[str]:
     """Ids of the lines without an unmistakable Cantonese character that hold a Cantonese word of the list."""
-    words = _words_for(Variant.YUE, but_not=Variant.ZH_HK)
-    return frozenset(row.id for row in rows if row.yue_marker is False and _holds(fold(row.text), words))
+    return frozenset(row.id for row in rows if row.yue_marker is False and holds_cantonese(row.text))
+
+
+def holds_cantonese(text: str) -> bool:
+    """Whether a text holds a word of the hand-written list that speaks for Cantonese and not for Hong Kong at large."""
+    return _holds(fold(text), _words_for(Variant.YUE, but_not=Variant.ZH_HK))
 
 
 def settle_hong_kong(rows: Sequence[Row], margin: Callable[[str], float]) -> Mapping[str, Variant | None]:

@@ -67,6 +67,9 @@ _ENCYCLOPAEDIA = (
 )
 
 
+_MEETING = "# 會議\n\n### 甘小乙：\n甘小乙說甘小乙也說。\n"
+
+
 def pairs(parts: Sequence[Sequence[str]]) -> list[str]:
     """Every beginning with every end."""
     return [first + second for first, second in itertools.product(*parts)]
