@@ -19,6 +19,8 @@ from pathlib import Path
 from twllm_runs import ExitCode, current_cli, make_app, open_run, run_app
 from twllm_types import ConfigError, RunError
 
+# a test run in the background of a shell ignores SIGINT, and so would this process
+signal.signal(signal.SIGINT, signal.default_int_handler)
 app = make_app("demo", package="twllm-runs", help="A demonstration.", examples=["demo count --workers 2"])
 
 @app.command
@@ -111,7 +113,7 @@ def test_demo_signal_unwinds_and_the_same_command_continues(tmp_path: Path, numb
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
             process.send_signal(number)
-            _, stderr = process.communicate()
+            _, stderr = process.communicate(timeout=60)
         assert process.returncode == code
         assert stderr == "stopped; the same command continues\n"
     assert '"state": "running"' in (tmp_path / "run.json").read_text(encoding="utf-8")
