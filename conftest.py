@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# a deadline per example would be a timed assertion
-settings.register_profile("taiwan-llm", deadline=None)
+# a deadline per example would be a timed assertion; CI tries the same examples each time, people try new ones
+settings.register_profile("taiwan-llm", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("taiwan-llm")
 
 DATA_VARIABLE = "TWLLM_DATA"

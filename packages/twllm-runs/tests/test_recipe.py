@@ -58,7 +58,8 @@ class Strict:
 
 shares = st.none() | st.floats(min_value=0, max_value=1)
 rules = st.builds(Rules, min_chars=st.none() | st.integers(), max_share=shares, strict=st.booleans())
-names = st.text(st.characters(exclude_categories=["Cs"]))
+# YAML takes a key of up to 1,024 characters, counted with its JSON escapes
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 sources = st.builds(Source, path=st.text("abc/.", min_size=1).map(Path), rules=rules)
 recipes = st.builds(
     Recipe,
