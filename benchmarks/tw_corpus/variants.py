@@ -45,6 +45,7 @@ from tw_corpus._variant_evaluation import (
     script_figure,
 )
 from tw_corpus._variant_training import TrainingSettings, fit_model
+from tw_corpus._variant_training_labels import holds_cantonese
 from tw_corpus._variant_training_rows import Part, Row, read_rows, split_rows, text_key
 from tw_corpus._variant_training_samples import Convert, load_converter, sentences, wording_label
 
@@ -149,6 +150,9 @@ def aims(by_length: Lengths) -> list[str]:
         others = [item for item in long if item.sample.label is label]
         wrong = sum(item.verdict.label is Variant.YUE for item in others)
         lines.append(f"| taken for Cantonese, of {title}: at most 0.3 % | {share(wrong, len(others))} |")
+    taken = [item for item in long if item.sample.label is Variant.ZH_HK and item.verdict.label is Variant.YUE]
+    worded = sum(holds_cantonese(item.sample.text) for item in taken)
+    lines.append(f"| of these, with a Cantonese word of the hand-written list | {share(worded, len(taken))} |")
     sentences_ = by_length["sentences"]
     lines.append(
         f"| script right in sentences that hold a deciding character: 99.7 % | {written(script_figure(sentences_))} |"
