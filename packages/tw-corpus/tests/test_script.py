@@ -59,6 +59,7 @@ def test_script_of_long_traditional_text_with_some_slips_is_hant() -> None:
 
 def test_script_of_single_simplified_character_decides_only_when_asked() -> None:
     assert script_of("约", min_simplified_chars=1).script is Script.HANS
+    assert script_of("國约", min_simplified_chars=1).script is Script.HANT
 
 
 def test_count_script_counts_each_kind() -> None:

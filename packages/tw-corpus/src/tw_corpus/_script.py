@@ -6,6 +6,11 @@ although OpenCC lists them as Simplified (群 峰 床 秘 …).
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class Script(StrEnum):
@@ -15,6 +20,10 @@ class Script(StrEnum):
     HANS = "Hans"
     MIXED = "mixed"
     UNDETERMINED = "undetermined"
+
+
+# Scripts in which a text can be converted text, and its Traditional forms say something.
+TRADITIONAL = frozenset({Script.HANT, Script.MIXED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +67,33 @@ def script_of(text: str, *, min_simplified_chars: int = 2) -> ScriptVerdict:
         have more than a tenth; `undetermined` where nothing decides (empty text, no ideographs, only shared ones).
     """
     counts = count_script(text)
-    simplified = counts.num_simplified_only if counts.num_simplified_only >= min_simplified_chars else 0
-    return ScriptVerdict(script=_decide(simplified, counts.num_traditional_only), counts=counts)
+    return ScriptVerdict(script=decide_script(counts, min_simplified_chars=min_simplified_chars), counts=counts)
 
 
-def _decide(simplified: int, traditional: int) -> Script:
+def decide_script(counts: ScriptCounts, *, min_simplified_chars: int = 1) -> Script:
+    """Tell the script from the characters that only one script holds.
+
+    One Simplified character among Traditional ones is a name or a slip (并 庄 约 …) and is ignored, and so is one
+    Traditional character among several Simplified ones.
+
+    Args:
+        counts: what was counted.
+        min_simplified_chars: fewer Simplified-only characters than this are ignored even where none is Traditional.
+
+    Returns:
+        `undetermined` where nothing decides, `mixed` where both scripts have more than a tenth of the deciding
+        characters.
+    """
+    simplified, traditional = counts.num_simplified_only, counts.num_traditional_only
+    if simplified < min_simplified_chars or (simplified == 1 and traditional >= 1):
+        simplified = 0
     deciding = simplified + traditional
     if deciding == 0:
         return Script.UNDETERMINED
     share = simplified / deciding
     if share <= _MIXED_SHARE:
         return Script.HANT
-    # One Traditional character in Simplified text is as likely a name as one Simplified character in Taiwanese text.
-    if share >= 1 - _MIXED_SHARE or (traditional == 1 and simplified > 1):
+    if share >= 1 - _MIXED_SHARE or traditional == 1:
         return Script.HANS
     return Script.MIXED
 
@@ -79,10 +102,16 @@ def count_script(text: str) -> ScriptCounts:
     """Count ideographs and those that speak for one script; all 0 for empty text."""
     from tw_corpus import _characters as characters
 
-    counts = characters.count_classes(characters.class_table()[characters.codes_of(text)]).tolist()
-    of = characters.CharClass
+    return script_counts(characters.count_classes(characters.class_table()[characters.codes_of(text)]))
+
+
+def script_counts(class_counts: "npt.NDArray[np.intp]") -> ScriptCounts:
+    """Ideographs, and those of one script only, from the counts of each `CharClass`."""
+    from tw_corpus._characters import CharClass
+
+    counts = class_counts.tolist()
     return ScriptCounts(
-        num_han=sum(counts[: of.TRADITIONAL_FUNCTION + 1]),
-        num_simplified_only=counts[of.SIMPLIFIED] + counts[of.SIMPLIFIED_FUNCTION],
-        num_traditional_only=counts[of.TRADITIONAL] + counts[of.TRADITIONAL_FUNCTION],
+        num_han=sum(counts[: CharClass.TRADITIONAL_FUNCTION + 1]),
+        num_simplified_only=counts[CharClass.SIMPLIFIED] + counts[CharClass.SIMPLIFIED_FUNCTION],
+        num_traditional_only=counts[CharClass.TRADITIONAL] + counts[CharClass.TRADITIONAL_FUNCTION],
     )

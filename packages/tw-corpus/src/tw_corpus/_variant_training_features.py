@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tw_corpus._characters import NUM_CLASSES, class_table, codes_of
+from tw_corpus._script import TRADITIONAL, decide_script, script_counts
 from tw_corpus._variant._classify import scaled
 from tw_corpus._variant._model import (
     NUM_ORTHOGRAPHY_COLUMNS,
@@ -23,8 +24,7 @@ from tw_corpus._variant._model import (
 )
 from tw_corpus._variant._ngrams import MAX_NGRAMS, build_vocabulary, fold, fold_table, is_orthographic
 from tw_corpus._variant._other import MARKED
-from tw_corpus._variant._script_rule import TRADITIONAL, decide_script
-from tw_corpus._variant._sums import blocks, script_counts
+from tw_corpus._variant._sums import blocks
 from tw_corpus._variant_training_fit import SparseRows, sparse_rows
 from tw_corpus._variant_training_labels import regional_terms
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tw_corpus._script import TRADITIONAL, decide_script, script_counts
 from tw_corpus._variant._classify import residue_features
 from tw_corpus._variant._model import NUM_RESIDUE, NUM_TRAINED, TRAINED, Doubles, VariantModel
-from tw_corpus._variant._script_rule import TRADITIONAL, decide_script
-from tw_corpus._variant._sums import TextSums, add_sums, blocks, empty_sums, script_counts, sum_block
+from tw_corpus._variant._sums import TextSums, add_sums, blocks, empty_sums, sum_block
 from tw_corpus._variant._types import Variant
 from tw_corpus._variant_training_features import Features, beside, extract_features
 from tw_corpus._variant_training_fit import Problem, calibrate, cross_entropy, fit, minimize, products

@@ -8,11 +8,11 @@ from functools import lru_cache
 import numpy as np
 
 from tw_corpus._characters import CharClass
+from tw_corpus._script import TRADITIONAL, decide_script, script_counts
 from tw_corpus._variant._evidence import EvidenceCollector
 from tw_corpus._variant._model import NUM_TRAINED, TRAINED, Doubles, VariantModel
 from tw_corpus._variant._other import OtherCounts, probability_of_other, sigmoid
-from tw_corpus._variant._script_rule import TRADITIONAL, decide_script
-from tw_corpus._variant._sums import TextSums, add_sums, blocks, empty_sums, script_counts, sum_block
+from tw_corpus._variant._sums import TextSums, add_sums, blocks, empty_sums, sum_block
 from tw_corpus._variant._types import Variant, VariantVerdict
 
 # The weights are learned on sums divided by the square root of tens of ideographs.

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tw_corpus._characters import NUM_CLASSES, CharClass, Codes, class_table, codes_of, count_classes
-from tw_corpus._script import ScriptCounts
+from tw_corpus._characters import NUM_CLASSES, Codes, class_table, codes_of, count_classes
 from tw_corpus._variant._model import NUM_ORTHOGRAPHY_COLUMNS, NUM_WORDING_COLUMNS, Doubles, Floats, VariantModel
 from tw_corpus._variant._ngrams import (
     MAX_ORDER,
@@ -85,16 +84,6 @@ class TextSums:
     class_counts: npt.NDArray[np.intp]
     wording: Doubles
     orthography: Doubles
-
-
-def script_counts(class_counts: npt.NDArray[np.intp]) -> ScriptCounts:
-    """Ideographs, and those of one script only, from the counts of each `CharClass`."""
-    counts = class_counts.tolist()
-    return ScriptCounts(
-        num_han=sum(counts[: CharClass.TRADITIONAL_FUNCTION + 1]),
-        num_simplified_only=counts[CharClass.SIMPLIFIED] + counts[CharClass.SIMPLIFIED_FUNCTION],
-        num_traditional_only=counts[CharClass.TRADITIONAL] + counts[CharClass.TRADITIONAL_FUNCTION],
-    )
 
 
 def blocks(model: VariantModel, text: str) -> Iterator[Block]:
