@@ -4,8 +4,10 @@ from typing import Any
 import pytest
 
 from twllm_types import (
+    ChatRenderer,
     Completion,
     ConfigError,
+    Conversation,
     DataError,
     EngineFailure,
     FailureKind,
@@ -14,7 +16,11 @@ from twllm_types import (
     Likelihood,
     LikelihoodRequest,
     LikelihoodScorer,
+    Message,
+    Role,
     SamplingParams,
+    SequenceLogprobs,
+    SequenceScorer,
     TextGenerator,
     TokenLogprob,
     Usage,
@@ -154,3 +160,48 @@ def test_protocols_are_met_by_shape() -> None:
     assert isinstance(_Echo(), TextGenerator)
     assert isinstance(_Echo(), LikelihoodScorer)
     assert not isinstance(object(), TextGenerator)
+
+
+def test_sequence_logprobs_without_the_distribution_are_accepted() -> None:
+    scored = SequenceLogprobs(tokens=("甲", "乙"), logprobs=(-1.5, 0.0))
+    assert scored.expected_logprobs is None
+    assert SequenceLogprobs(tokens=(), logprobs=(), expected_logprobs=(), logprob_stds=()).tokens == ()
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ({"logprobs": ()}, "logprobs has 0 entries for 1 tokens"),
+        ({"logprobs": (0.1,)}, "logprob of token '甲' is 0.1"),
+        ({"logprobs": (float("nan"),)}, "logprob of token '甲' is nan"),
+        ({"expected_logprobs": (-1.0,)}, "give both or neither"),
+        ({"logprob_stds": (1.0,)}, "give both or neither"),
+        ({"expected_logprobs": (), "logprob_stds": (1.0,)}, "expected_logprobs has 0 entries"),
+        ({"expected_logprobs": (-1.0,), "logprob_stds": (1.0, 2.0)}, "logprob_stds has 2 entries"),
+        ({"expected_logprobs": (0.5,), "logprob_stds": (1.0,)}, "expected log-probability is 0.5"),
+        ({"expected_logprobs": (float("-inf"),), "logprob_stds": (1.0,)}, "expected log-probability is -inf"),
+        ({"expected_logprobs": (-1.0,), "logprob_stds": (-1.0,)}, "standard deviation of log-probabilities is -1.0"),
+        ({"expected_logprobs": (-1.0,), "logprob_stds": (float("inf"),)}, "is inf"),
+    ],
+)
+def test_sequence_logprobs_that_contradict_are_refused(parts: dict[str, Any], problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        SequenceLogprobs(**({"tokens": ("甲",), "logprobs": (-1.0,)} | parts))
+
+
+class _Local:
+    def sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
+        return [SequenceLogprobs(tokens=tuple(text), logprobs=(-1.0,) * len(text)) for text in texts]
+
+    def render_chat(self, conversation: Conversation) -> str:
+        return "".join(f"[{message.role}]{message.content}" for message in conversation.messages) + "[assistant]"
+
+
+def test_sequence_scorer_and_chat_renderer_are_recognised_by_their_methods() -> None:
+    local: object = _Local()
+    assert isinstance(local, SequenceScorer)
+    assert isinstance(local, ChatRenderer)
+    assert not isinstance(local, TextGenerator)
+    conversation = Conversation(messages=(Message(role=Role.USER, content="你好"),))
+    assert local.render_chat(conversation) == "[user]你好[assistant]"
+    assert local.sequence_logprobs(["ab"]) == [SequenceLogprobs(tokens=("a", "b"), logprobs=(-1.0, -1.0))]

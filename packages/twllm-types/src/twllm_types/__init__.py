@@ -19,6 +19,7 @@ from twllm_types._errors import (
 from twllm_types._evaluation import ChoiceQuestion, Estimate, EstimateUnit, Score
 from twllm_types._frozen import FrozenDict
 from twllm_types._generation import (
+    ChatRenderer,
     Completion,
     EngineFailure,
     FailureKind,
@@ -28,6 +29,8 @@ from twllm_types._generation import (
     LikelihoodRequest,
     LikelihoodScorer,
     SamplingParams,
+    SequenceLogprobs,
+    SequenceScorer,
     TextGenerator,
     TokenLogprob,
     Usage,
@@ -40,6 +43,7 @@ from twllm_types._text import Document
 
 __all__ = [
     "ArtifactError",
+    "ChatRenderer",
     "ChoiceQuestion",
     "Completion",
     "ConfigError",
@@ -72,6 +76,8 @@ __all__ = [
     "RunManifest",
     "SamplingParams",
     "Score",
+    "SequenceLogprobs",
+    "SequenceScorer",
     "ShapeError",
     "StepwiseSolution",
     "TextGenerator",

@@ -266,6 +266,52 @@ class Likelihood:
         check_count("num_tokens", self.num_tokens, least=1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceLogprobs:
+    """Log-probabilities of the tokens of one text, each given those before it.
+
+    Mean and standard deviation are those of log p(z) under z ~ p, over the whole vocabulary, at the token's position
+    (Min-K%++, arXiv 2404.02936, eq. 3).
+
+    Attributes:
+        tokens: texts of the tokens that have a log-probability, in order; without a beginning-of-sequence token the
+            text's first token has none and is absent. May be empty.
+        logprobs: one per token, natural logarithm, <= 0.
+        expected_logprobs: mean at each token's position, finite, <= 0; None where the engine does not see the whole
+            distribution.
+        logprob_stds: standard deviation at each token's position, finite, >= 0; None exactly where the mean is.
+
+    Raises:
+        DataError: the parts differ in length, only one of mean and standard deviation is given, or a value is out of
+            its range.
+    """
+
+    tokens: tuple[str, ...]
+    logprobs: tuple[float, ...]
+    expected_logprobs: tuple[float, ...] | None = None
+    logprob_stds: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.expected_logprobs is None) != (self.logprob_stds is None):
+            raise DataError("one of expected_logprobs and logprob_stds is None; give both or neither")
+        means, stds = self.expected_logprobs or (), self.logprob_stds or ()
+        for name, part in (
+            ("logprobs", self.logprobs),
+            ("expected_logprobs", self.expected_logprobs),
+            ("logprob_stds", self.logprob_stds),
+        ):
+            if part is not None and len(part) != len(self.tokens):
+                raise DataError(f"{name} has {len(part)} entries for {len(self.tokens)} tokens; give one per token")
+        for token, logprob in zip(self.tokens, self.logprobs, strict=True):
+            check_logprob(f"logprob of token {token!r}", logprob)
+        for mean in means:
+            if not (mean <= 0 and isfinite(mean)):
+                raise DataError(f"an expected log-probability is {mean}; give a finite number <= 0")
+        for std in stds:
+            if not (std >= 0 and isfinite(std)):
+                raise DataError(f"a standard deviation of log-probabilities is {std}; give a finite number >= 0")
+
+
 @runtime_checkable
 class TextGenerator(Protocol):
     """Anything that answers requests for text; synchronous, over batches."""
@@ -285,4 +331,22 @@ class LikelihoodScorer(Protocol):
 
     def loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
         """Return the scores in the order of the requests."""
+        ...
+
+
+@runtime_checkable
+class SequenceScorer(Protocol):
+    """Anything that scores every token of a text; synchronous, over batches."""
+
+    def sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
+        """Return the log-probabilities in the order of the texts."""
+        ...
+
+
+@runtime_checkable
+class ChatRenderer(Protocol):
+    """Anything that writes a conversation as the raw text which its model was trained on."""
+
+    def render_chat(self, conversation: Conversation) -> str:
+        """Return the text up to where the assistant's next turn begins; a caller may append a prefill."""
         ...
