@@ -1,0 +1,345 @@
+"""The synchronous face of the OpenAI-compatible engine."""
+
+import asyncio
+import os
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from twllm_engines._canonical import generation_to_json, request_key
+from twllm_engines._engine import EngineCapabilities, check_requests, collect
+from twllm_engines._ledger import LedgerBook, Prices, UsageLedger
+from twllm_engines._openai._answers import EchoAnswer
+from twllm_engines._openai._cache import AnswerCache
+from twllm_engines._openai._client import Client, Outcome
+from twllm_engines._openai._clock import Clock, SystemClock
+from twllm_engines._openai._requests import Job, echo_job, generation_job
+from twllm_engines._openai._transport import Transport
+from twllm_engines._settings import settings_to_json
+from twllm_engines._settings_openai import OpenAISettings, Redact, SchemaStyle
+from twllm_types import (
+    Completion,
+    ConfigError,
+    EngineError,
+    EngineFailure,
+    FailureKind,
+    GenerationRequest,
+    JsonObject,
+    Likelihood,
+    LikelihoodRequest,
+    ModelIdentity,
+    SequenceLogprobs,
+)
+
+_T = TypeVar("_T")
+
+
+class OpenAIEngine:
+    """A server with the chat-completions interface.
+
+    Requests run in an event loop of the engine's own, in one thread that starts with the first request; a stream that
+    its reader leaves is stopped, its open requests are given up. Close the engine, or use it as a context manager.
+
+    Args:
+        settings: of the engine.
+        redact: applied to every prompt and message before it is sent, and before the cache sees it.
+        environment: where keys are looked up; None for the process's.
+        clock: what time it is; None for the machine's.
+
+    Raises:
+        ConfigError: a key is not set, would travel unencrypted, or a certificate, the proxy or the cache cannot be
+            used.
+    """
+
+    def __init__(
+        self,
+        settings: OpenAISettings,
+        *,
+        redact: Redact | None = None,
+        environment: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        variables = os.environ if environment is None else environment
+        self._settings = settings
+        self._redact = redact
+        headers = _headers(settings, variables)
+        self._sends_key = settings.api_key_header in headers
+        prices = Prices(
+            prompt=settings.prompt_price,
+            completion=settings.completion_price,
+            cached_prompt=settings.cached_prompt_price,
+        )
+        self._ledger = LedgerBook(prices, settings.currency)
+        self._reported: str | None = None
+        clock_ = SystemClock() if clock is None else clock
+        transport = Transport(settings, headers, variables)
+
+        async def connect() -> Client:
+            cache = None if settings.cache is None else AnswerCache(settings.cache)
+            return Client(settings, transport, cache, self._ledger, clock_)
+
+        if settings.cache is not None:
+            # Opened here once, so that a cache that cannot be used is known before the first request.
+            AnswerCache(settings.cache).close()
+        self._loop = _LoopThread(connect)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The spec, and the id that the server named first; None before its first answer."""
+        spec = f"openai:{self._settings.model}@{self._settings.base_url}"
+        return ModelIdentity(spec=spec, reported_id=self._reported)
+
+    @property
+    def settings(self) -> JsonObject:
+        """The settings as they ran, and whether a key is sent and a hook redacts; no secret."""
+        return settings_to_json(self._settings) | {
+            "sends_key": self._sends_key,
+            "redacts": self._redact is not None,
+        }
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        """What the settings say that the server can do; `twllm-engines probe` finds out."""
+        can_echo = self._settings.likelihood == "echo"
+        return EngineCapabilities(
+            likelihood=can_echo,
+            sequence_logprobs=can_echo,
+            chat=True,
+            raw_prompts=self._settings.raw_prompts,
+            json_schema=self._settings.schema_style is not SchemaStyle.NONE,
+            max_top_logprobs=self._settings.max_top_logprobs,
+        )
+
+    def ledger(self) -> UsageLedger:
+        """Return what requests took so far."""
+        return self._ledger.snapshot()
+
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[int, Completion | EngineFailure]]:
+        """Yield the answers as they come; nothing is sent before the first one is asked for.
+
+        Raises:
+            ConfigError: a request asks for what the settings exclude; nothing was sent.
+            DataError: a schema is not JSON; nothing was sent.
+        """
+        check_requests(requests, self.capabilities, name="openai")
+        # Equal requests for random samples want different answers, also from the cache.
+        seen: Counter[str] = Counter()
+        jobs: list[Job] = []
+        for index, request in enumerate(requests):
+            repeat = 0
+            if request.params.temperature > 0 and request.params.seed is None:
+                key = request_key(generation_to_json(request))
+                repeat = seen[key]
+                seen[key] += 1
+            jobs.append(generation_job(index, request, self._settings, self._redact, repeat=repeat))
+        return self._completions(jobs)
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion | EngineFailure]:
+        """Return the answers in the order of the requests; errors as `stream`."""
+        return collect(self.stream(requests), len(requests))
+
+    def loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
+        """Return the scores in the order of the requests, by echo.
+
+        Raises:
+            ConfigError: the setting `likelihood` is off.
+        """
+        self._check_echo()
+        jobs = [
+            echo_job(index, request.context, request.continuation, self._settings, self._redact)
+            for index, request in enumerate(requests)
+        ]
+        return self._in_order(jobs, _likelihood)
+
+    def sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
+        """Return the log-probabilities in the order of the texts, by echo; an empty text has none.
+
+        Raises:
+            ConfigError: the setting `likelihood` is off.
+        """
+        self._check_echo()
+        jobs = [echo_job(at, "", text, self._settings, self._redact) for at, text in enumerate(texts) if text]
+        scored = iter(self._in_order(jobs, _sequence))
+        return [next(scored) if text else SequenceLogprobs(tokens=(), logprobs=()) for text in texts]
+
+    def close(self) -> None:
+        """Stop what runs and close connections and cache; a second call does nothing."""
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def _check_echo(self) -> None:
+        if self._settings.likelihood != "echo":
+            raise ConfigError(
+                "openai: likelihood is off; set likelihood: echo where the server echoes log-probabilities"
+            )
+
+    def _completions(self, jobs: list[Job]) -> Generator[tuple[int, Completion | EngineFailure]]:
+        for index, outcome in self._outcomes(jobs):
+            if isinstance(outcome, EchoAnswer):
+                raise TypeError("an echo answered a request for text; this is a bug")
+            yield index, outcome
+
+    def _in_order(self, jobs: list[Job], read: Callable[[EchoAnswer], _T | EngineFailure]) -> list[_T | EngineFailure]:
+        outcomes = dict(self._outcomes(jobs))
+        results: list[_T | EngineFailure] = []
+        for job in jobs:
+            outcome = outcomes[job.index]
+            if isinstance(outcome, Completion):
+                raise TypeError("a completion answered an echo; this is a bug")
+            results.append(outcome if isinstance(outcome, EngineFailure) else read(outcome))
+        return results
+
+    def _outcomes(self, jobs: list[Job]) -> Generator[tuple[int, Outcome]]:
+        if not jobs:
+            return
+        results: queue.SimpleQueue[tuple[int, Outcome] | None] = queue.SimpleQueue()
+        future = self._loop.start(lambda client: client.run(jobs, results.put))
+        # None wakes the reader when all is done, and when the loop failed.
+        future.add_done_callback(lambda _: results.put(None))
+        try:
+            while (item := results.get()) is not None:
+                if not isinstance(item[1], EngineFailure):
+                    self._reported = self._reported or item[1].model
+                yield item
+            if future.cancelled():
+                raise EngineError("openai: the engine was closed while it answered; keep it open until the end")
+            future.result()
+        finally:
+            _stop(future)
+
+
+class _LoopThread:
+    """A thread with an event loop, in which one client lives; it starts with the first job."""
+
+    def __init__(self, connect: Callable[[], Coroutine[Any, Any, Client]]) -> None:
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._client: Client | None = None
+        self._is_closed = False
+        self._running: set[Future[None]] = set()
+
+    def start(self, make: Callable[[Client], Coroutine[Any, Any, None]]) -> Future[None]:
+        """Start what `make` makes of the client.
+
+        Raises:
+            EngineError: the engine is closed.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise EngineError("openai: the engine is closed; load it again")
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                # A daemon: an engine that nobody closed must not keep the process.
+                self._thread = threading.Thread(target=self._loop.run_forever, name="twllm-engines", daemon=True)
+                self._thread.start()
+                self._client = asyncio.run_coroutine_threadsafe(self._connect(), self._loop).result()
+            if self._client is None:
+                raise EngineError("openai: the engine could not start before; load it again")
+            future = asyncio.run_coroutine_threadsafe(make(self._client), self._loop)
+            self._running.add(future)
+            future.add_done_callback(self._running.discard)
+            return future
+
+    def close(self) -> None:
+        """Stop everything; a second call does nothing."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            loop, thread, client = self._loop, self._thread, self._client
+        for future in tuple(self._running):
+            _stop(future)
+        if loop is None or thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(_settle(), loop).result()
+        if client is not None:
+            asyncio.run_coroutine_threadsafe(client.close(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _settle() -> None:
+    """Wait until tasks that were cancelled have ended, and generators are closed."""
+    loop = asyncio.get_running_loop()
+    tasks = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await loop.shutdown_asyncgens()
+
+
+def _stop(future: Future[None]) -> None:
+    """Cancel what still runs."""
+    with suppress(RuntimeError):
+        future.cancel()
+
+
+def _headers(settings: OpenAISettings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of every request.
+
+    Raises:
+        ConfigError: a variable is not set, a value cannot stand in a header, or a key would travel unencrypted.
+    """
+    headers = dict(settings.extra_headers)
+    for name, variable in settings.headers_from_env.items():
+        headers[name] = _secret(variable, environment, needed_by=f"header {name!r}")
+    variable = settings.api_key_env
+    has_key = variable is not None and (bool(environment.get(variable)) or not settings.is_local)
+    if variable is not None and has_key:
+        key = _secret(variable, environment, needed_by="the server's key")
+        prefix = settings.api_key_prefix
+        if prefix is None:
+            prefix = "Bearer " if settings.api_key_header.lower() == "authorization" else ""
+        headers[settings.api_key_header] = prefix + key
+    is_plain = settings.address.scheme == "http" and not settings.is_local
+    if is_plain and not settings.allow_key_over_http and (has_key or settings.headers_from_env):
+        raise ConfigError(
+            f"the key would travel unencrypted to {settings.address.hostname}; use https, set api_key_env: null for a "
+            "server without a key, or allow_key_over_http: true"
+        )
+    return headers
+
+
+def _secret(variable: str, environment: Mapping[str, str], *, needed_by: str) -> str:
+    value = environment.get(variable, "").strip()
+    if not value:
+        raise ConfigError(
+            f"the environment variable {variable} ({needed_by}) is not set; set it, or name another one in the spec"
+        )
+    if not value.isascii() or not value.isprintable():
+        raise ConfigError(f"the environment variable {variable} holds characters that no header can; set it again")
+    return value
+
+
+def _likelihood(answer: EchoAnswer) -> Likelihood | EngineFailure:
+    scored = answer.tokens[answer.num_context :]
+    logprobs = [token.logprob for token in scored if token.logprob is not None]
+    if not scored or len(logprobs) < len(scored):
+        return EngineFailure(
+            kind=FailureKind.MISSING_LOGPROBS,
+            message="the continuation's first token has no log-probability; give a context",
+        )
+    bests = [token.best for token in scored]
+    is_greedy = None
+    if all(best is not None for best in bests):
+        is_greedy = all(best is not None and value >= best for value, best in zip(logprobs, bests, strict=True))
+    return Likelihood(logprob=sum(logprobs), num_tokens=len(scored), is_greedy=is_greedy)
+
+
+def _sequence(answer: EchoAnswer) -> SequenceLogprobs:
+    scored = [(token.text, token.logprob) for token in answer.tokens if token.logprob is not None]
+    return SequenceLogprobs(tokens=tuple(text for text, _ in scored), logprobs=tuple(value for _, value in scored))

