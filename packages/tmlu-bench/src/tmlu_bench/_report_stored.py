@@ -1,0 +1,70 @@
+"""Finished runs read back, alone or beside each other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tmlu_bench._aggregate import ExamSummary, SummaryOptions, summarise
+from tmlu_bench._compare import ComparedRun, CompareOptions, compare_runs, compared_run
+from tmlu_bench._lm_eval_logs import find_lm_eval_logs, read_lm_eval_run
+from tmlu_bench._report import exam_report
+from tmlu_bench._report_runs import runs_report
+from tmlu_bench._run import StoredExam, read_exam
+from twllm_runs import write_text_atomic
+from twllm_runs.report import render_report
+from twllm_types import ConfigError
+
+
+def read_compared(paths: Sequence[Path]) -> list[ComparedRun]:
+    """Read runs for a comparison: folders of finished runs, and folders or files of lm-eval's sample logs.
+
+    Raises:
+        ArtifactError: a folder holds neither.
+        ConfigError: a task stands in several logs.
+        DataError: a file of it is damaged.
+    """
+    names = run_names(paths)
+    return [_read_one(path, name) for path, name in zip(paths, names, strict=True)]
+
+
+def run_names(paths: Sequence[Path]) -> list[str]:
+    """Return the last parts of the paths, as many as keep the names apart."""
+    resolved = [path.resolve() for path in paths]
+    for depth in range(1, max((len(path.parts) for path in resolved), default=1) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in resolved]
+        if len(set(names)) == len(names):
+            return names
+    raise ConfigError(f"{paths[0]}: is given twice; give each run once")
+
+
+def write_report(paths: Sequence[Path], output: Path, *, options: CompareOptions) -> None:
+    """Write the page of one run, or of several with their paired differences.
+
+    Raises:
+        ConfigError: no run, or runs that do not compare.
+        ArtifactError: a folder holds no finished run.
+        RunError: the system refuses the write.
+    """
+    if not paths:
+        raise ConfigError("no run is given; give the folders of finished runs")
+    exams = [read_exam(path) for path in paths]
+    named = list(zip(run_names(paths), exams, strict=True))
+    summaries = [(name, _summary(exam, options)) for name, exam in named]
+    if len(exams) == 1:
+        page = exam_report(summaries[0][1], exams[0].items, model=exams[0].model, setting=exams[0].setting)
+    else:
+        compared = [compared_run(name, exam.items, exam.setting) for name, exam in named]
+        facts = [(name, exam.model) for name, exam in named]
+        page = runs_report(summaries, settings=facts, comparison=compare_runs(compared, options))
+    write_text_atomic(output, render_report(page))
+
+
+def _read_one(path: Path, name: str) -> ComparedRun:
+    if not (path / "run.json").exists() and find_lm_eval_logs(path):
+        return read_lm_eval_run(path, name=name)
+    exam = read_exam(path)
+    return compared_run(name, exam.items, exam.setting)
+
+
+def _summary(exam: StoredExam, options: CompareOptions) -> ExamSummary:
+    chosen = SummaryOptions(exclude_errors=options.exclude_errors, seed=options.seed, draws=options.draws)
+    return summarise(exam.items, groups=exam.groups, options=chosen)

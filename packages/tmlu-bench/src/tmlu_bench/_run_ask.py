@@ -1,0 +1,293 @@
+"""Planned items put to an engine, answers turned into results; whatever goes wrong with one item is its outcome."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import exp, inf, log
+
+from tmlu_bench._extract import extract_answer
+from tmlu_bench._outcomes import ItemFailure, ItemResult, Outcome
+from tmlu_bench._prompts import Prompt
+from tmlu_bench._protocols import PromptForm, Scoring, get_protocol
+from tmlu_bench._run_plan import ExamSettings, PlannedItem
+from twllm_engines import Engine, chat_renderer, likelihood_scorer
+from twllm_types import (
+    Completion,
+    ConfigError,
+    Conversation,
+    EngineFailure,
+    FinishReason,
+    GenerationRequest,
+    Likelihood,
+    LikelihoodRequest,
+    SamplingParams,
+    TokenLogprob,
+)
+
+_PROMPT_FAILURE = "prompt"
+_ITEMS_PER_CALL = 128
+_MAX_TOP_LOGPROBS = 20
+_LETTER_EDGES = " \t\n()（）.．:："
+
+
+class AskMethod(StrEnum):
+    """How an engine is asked."""
+
+    LIKELIHOOD = "likelihood"
+    """log p(letter | prompt) for each letter."""
+    FIRST_TOKEN = "first_token"  # noqa: S105
+    """The alternatives that the engine reports for the first generated token."""
+    GENERATE = "generate"
+    """The generated text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentPrompt:
+    """A prompt as it goes to the engine, and the continuations to score after raw text."""
+
+    content: str | Conversation
+    continuations: tuple[str, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the text, or of the conversation as JSON."""
+        if isinstance(self.content, str):
+            text = self.content
+        else:
+            turns = [[message.role.value, message.content] for message in self.content.messages]
+            text = json.dumps(turns, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def choose_method(engine: Engine, settings: ExamSettings) -> AskMethod:
+    """Say how this engine gives what the settings ask for.
+
+    Raises:
+        ConfigError: it cannot; nothing has been asked.
+    """
+    able = engine.capabilities
+    if settings.form is PromptForm.CHAT:
+        chat_renderer(engine)
+    elif settings.form is PromptForm.CHAT_API and not able.chat:
+        raise ConfigError(f"engine {engine.identity.spec} answers no conversations; use --form raw")
+    elif settings.form is PromptForm.RAW and not able.raw_prompts and not able.likelihood:
+        raise ConfigError(f"engine {engine.identity.spec} continues no raw text; use --form chat-api")
+    if settings.scoring is Scoring.GENERATE:
+        return AskMethod.GENERATE
+    if able.likelihood and settings.form is not PromptForm.CHAT_API:
+        return AskMethod.LIKELIHOOD
+    if able.max_top_logprobs:
+        return AskMethod.FIRST_TOKEN
+    raise ConfigError(
+        f"engine {engine.identity.spec} gives no log-probabilities; use --scoring generate, or another engine"
+    )
+
+
+def ask(
+    engine: Engine, items: Sequence[PlannedItem], settings: ExamSettings, *, items_per_call: int = _ITEMS_PER_CALL
+) -> Iterator[ItemResult]:
+    """Yield the result of each item as it comes, each once, in any order.
+
+    Args:
+        engine: what answers.
+        items: to put; those without prompt give an error each.
+        settings: of the exam.
+        items_per_call: most items whose likelihoods are asked for at once; what a kill can lose.
+
+    Raises:
+        ConfigError: the engine cannot do what is asked; nothing has been asked then.
+        EngineError: the engine as a whole fails.
+    """
+    method = choose_method(engine, settings)
+    for item in items:
+        if item.prompt is None:
+            yield _failed(item, None, _PROMPT_FAILURE, item.problem or "no prompt")
+    ready = [(item, _sent(engine, item.prompt, settings)) for item in items if item.prompt is not None]
+    if method is AskMethod.LIKELIHOOD:
+        yield from _by_likelihood(engine, ready, items_per_call)
+    else:
+        params = _params(engine, method, settings)
+        requests = [GenerationRequest(prompt=sent.content, params=params) for _, sent in ready]
+        for at, answer in engine.stream(requests) if requests else ():
+            item, sent = ready[at]
+            yield _from_completion(item, sent, answer, method, settings)
+
+
+def _sent(engine: Engine, prompt: Prompt, settings: ExamSettings) -> SentPrompt:
+    match settings.form:
+        case PromptForm.RAW:
+            return SentPrompt(content=prompt.raw, continuations=prompt.continuations)
+        case PromptForm.CHAT:
+            rendered = chat_renderer(engine).render_chat(prompt.chat) + prompt.prefill
+            return SentPrompt(content=rendered, continuations=prompt.chat_continuations)
+        case PromptForm.CHAT_API:
+            return SentPrompt(content=prompt.chat_api, continuations=prompt.chat_continuations)
+
+
+def _params(engine: Engine, method: AskMethod, settings: ExamSettings) -> SamplingParams:
+    protocol = get_protocol(settings.protocol)
+    if method is AskMethod.FIRST_TOKEN:
+        most = min(engine.capabilities.max_top_logprobs or 0, _MAX_TOP_LOGPROBS)
+        return SamplingParams(max_tokens=1, temperature=0.0, top_logprobs=most, seed=settings.seed)
+    return SamplingParams(
+        max_tokens=settings.max_tokens or protocol.max_tokens, temperature=0.0, stop=protocol.stop, seed=settings.seed
+    )
+
+
+def _by_likelihood(
+    engine: Engine, ready: Sequence[tuple[PlannedItem, SentPrompt]], items_per_call: int
+) -> Iterator[ItemResult]:
+    scorer = likelihood_scorer(engine)
+    for start in range(0, len(ready), items_per_call):
+        batch = ready[start : start + items_per_call]
+        requests = [
+            LikelihoodRequest(context=_text(sent), continuation=continuation)
+            for _, sent in batch
+            for continuation in sent.continuations
+        ]
+        answers = iter(scorer.loglikelihood(requests))
+        for item, sent in batch:
+            yield _from_likelihoods(item, sent, [next(answers) for _ in sent.continuations])
+
+
+def _text(sent: SentPrompt) -> str:
+    if not isinstance(sent.content, str):
+        raise ConfigError("likelihood scoring needs raw text; use --form raw or chat")
+    return sent.content
+
+
+def _from_likelihoods(item: PlannedItem, sent: SentPrompt, answers: Sequence[Likelihood | EngineFailure]) -> ItemResult:
+    scores: dict[str, float] = {}
+    for letter, answer in zip(item.permuted.question.letters, answers, strict=True):
+        if isinstance(answer, EngineFailure):
+            return _failed(item, sent, answer.kind.value, answer.message)
+        scores[letter] = answer.logprob
+    return _from_scores(item, sent, scores)
+
+
+def _from_completion(
+    item: PlannedItem,
+    sent: SentPrompt,
+    answer: Completion | EngineFailure,
+    method: AskMethod,
+    settings: ExamSettings,
+) -> ItemResult:
+    if isinstance(answer, EngineFailure):
+        return _failed(item, sent, answer.kind.value, answer.message)
+    if method is AskMethod.GENERATE:
+        return _from_text(item, sent, answer, settings)
+    tokens = answer.logprobs[0] if answer.logprobs else ()
+    if not tokens:
+        if answer.text:
+            return _failed(item, sent, "missing_logprobs", "the engine gave a text without log-probabilities")
+        return _from_scores(item, sent, {}, answer)
+    return _from_scores(item, sent, letter_logprobs(tokens[0], item.permuted.question.letters), answer)
+
+
+def letter_logprobs(token: TokenLogprob, letters: str) -> dict[str, float]:
+    """Log-probability of each letter among the alternatives of one position.
+
+    Tokens that differ by spaces, brackets, full stops or width only (`A`, ` A`, `(A`, `Ａ`) are one letter; their
+    probabilities add. A letter that no token shows is absent.
+
+    Args:
+        token: the position, with its alternatives.
+        letters: of the options, "ABCD".
+    """
+    alternatives = {**token.top, token.token: token.logprob}
+    sums: dict[str, float] = {}
+    for text, logprob in alternatives.items():
+        letter = unicodedata.normalize("NFKC", text).strip(_LETTER_EDGES)
+        if len(letter) == 1 and letter in letters:
+            sums[letter] = sums.get(letter, 0.0) + exp(logprob)
+    return {letter: min(0.0, log(total)) if total > 0 else -inf for letter, total in sums.items()}
+
+
+def _from_scores(
+    item: PlannedItem, sent: SentPrompt, shown: dict[str, float], answer: Completion | None = None
+) -> ItemResult:
+    """`shown` holds shown letters; the first of equals is chosen, as the peers do."""
+    best = max(shown.values(), default=-inf)
+    letter = None if best == -inf else next(x for x in item.permuted.question.letters if shown.get(x) == best)
+    return _result(
+        item,
+        sent,
+        letter,
+        Outcome.UNPARSED,
+        logprobs={item.permuted.original_letter(x): value for x, value in shown.items()},
+        captured_mass=min(1.0, sum(exp(value) for value in shown.values())),
+        response=None if answer is None else answer.text,
+        answer=answer,
+    )
+
+
+def _from_text(item: PlannedItem, sent: SentPrompt, answer: Completion, settings: ExamSettings) -> ItemResult:
+    reader = settings.reader
+    if reader is None:
+        raise ConfigError(f"protocol {settings.protocol} has no reader {settings.extractor!r}; use --extractor robust")
+    question = item.permuted.question
+    extraction = extract_answer(answer.text, question.letters, reader, options=question.options)
+    cut = answer.finish_reason is FinishReason.LENGTH
+    return _result(
+        item,
+        sent,
+        extraction.letter,
+        Outcome.TRUNCATED if cut else Outcome.UNPARSED,
+        response=answer.text,
+        extraction=extraction.status.value,
+        answer=answer,
+    )
+
+
+def _result(
+    item: PlannedItem,
+    sent: SentPrompt,
+    letter: str | None,
+    undecided: Outcome,
+    *,
+    logprobs: dict[str, float] | None = None,
+    captured_mass: float | None = None,
+    response: str | None = None,
+    extraction: str | None = None,
+    answer: Completion | None = None,
+) -> ItemResult:
+    permuted = item.permuted
+    gold = permuted.original_letter(permuted.question.answer)
+    choice = None if letter is None else permuted.original_letter(letter)
+    decided = Outcome.CORRECT if choice == gold else Outcome.WRONG
+    return ItemResult(
+        subject=permuted.question.subject,
+        question_id=permuted.question.id,
+        variant=item.variant,
+        order=permuted.order,
+        gold=gold,
+        choice=choice,
+        outcome=undecided if choice is None else decided,
+        logprobs=logprobs,
+        captured_mass=captured_mass,
+        response=response,
+        extraction=extraction,
+        prompt_sha256=sent.sha256,
+        num_prompt_tokens=None if answer is None or answer.usage is None else answer.usage.num_prompt_tokens,
+        num_shots=item.num_shots,
+        model=None if answer is None else answer.model,
+    )
+
+
+def _failed(item: PlannedItem, sent: SentPrompt | None, kind: str, message: str) -> ItemResult:
+    permuted = item.permuted
+    return ItemResult(
+        subject=permuted.question.subject,
+        question_id=permuted.question.id,
+        variant=item.variant,
+        order=permuted.order,
+        gold=permuted.original_letter(permuted.question.answer),
+        choice=None,
+        outcome=Outcome.ERROR,
+        failure=ItemFailure(kind=kind, message=message),
+        prompt_sha256=None if sent is None else sent.sha256,
+        num_shots=item.num_shots,
+    )
