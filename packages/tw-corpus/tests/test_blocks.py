@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,13 @@ from tw_corpus.blocks import (
     Published,
     QualityFilter,
     ReadShard,
+    Redact,
     RejectedWriter,
     StripBoilerplate,
+    fault_line,
     read_tally,
 )
-from tw_corpus.readers import ReadOptions, find_inputs
+from tw_corpus.readers import Fault, FaultReason, ReadOptions, find_inputs
 from twllm_types import ArtifactError, ConfigError
 
 TEXT = "河邊的步道整修好了，早上有許多人來散步，也有人帶著狗慢慢地走，看起來都很開心。"
@@ -154,3 +157,72 @@ def test_decontaminate_without_a_folder_for_hits_still_drops(tmp_path: Path) -> 
     exam.write_text(json.dumps({"question": TEXT}), encoding="utf-8")
     rows = [document("1", "前言。" + TEXT), document("2", CANTONESE)]
     assert [row.id for row in Decontaminate([exam], DecontaminationOptions()).run(iter(rows))] == ["2"]
+
+
+def test_decontaminate_hit_shows_no_personal_data(tmp_path: Path) -> None:
+    exam = tmp_path / "exam.jsonl"
+    exam.write_text(json.dumps({"question": "請寄信到wu@example.tw報名下週的遠足並寫明姓名"}), encoding="utf-8")
+    block = Decontaminate([exam], DecontaminationOptions(), hits_folder=tmp_path / "hits")
+    assert list(block.run([document("1", "請寄信到wu@example.tw報名下週的遠足並寫明姓名")])) == []
+    (hit,) = map(json.loads, (tmp_path / "hits" / "00000.jsonl").read_text(encoding="utf-8").split("\n")[:-1])
+    assert hit["text"] == "請寄信到[遮蔽:電子郵件]報名下週的遠足並寫明姓名"
+
+
+def test_fault_line_masks_field_names() -> None:
+    fault = Fault(path="a", position="line 1", reason=FaultReason.MISSING_TEXT, detail="the fields are 0940-000-118")
+    assert json.loads(fault_line(fault))["detail"] == "the fields are [遮蔽:手機號碼]"
+
+
+def test_reader_file_of_another_size_than_planned_is_one_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
+    (tmp_path / "b.txt").write_text(TEXT, encoding="utf-8")
+    files = find_inputs([tmp_path]).files
+    (tmp_path / "a.txt").write_text(TEXT * 2, encoding="utf-8")
+    tally = Tally()
+    reader = CorpusReader([files], ReadOptions(), tally=tally, faults_folder=tmp_path / "faults")
+    assert [row.id for row in reader.run()] == ["b.txt"]
+    assert (tally.faults, tally.num_records.total()) == ({"a.txt\tchanged_file": 1}, 2)
+    assert b"when the run was planned" in (tmp_path / "faults" / "00000.jsonl").read_bytes()
+
+
+def test_reader_file_that_is_gone_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
+    files = find_inputs([tmp_path]).files
+    (tmp_path / "a.txt").unlink()
+    tally = Tally()
+    assert list(CorpusReader([files], ReadOptions(), tally=tally).run()) == []
+    assert tally.faults == {"a.txt\tunreadable_file": 1}
+
+
+def page(tmp_path: Path, title: str) -> list[Document]:
+    (tmp_path / "a.html").write_text(f"<title>{title}</title><body><p>{TEXT}</p></body>", encoding="utf-8")
+    return list(CorpusReader([find_inputs([tmp_path]).files], ReadOptions(), tally=Tally()).run())
+
+
+def test_redact_treats_the_title_taken_from_a_page(tmp_path: Path) -> None:
+    counts: Counter[str] = Counter()
+    pages = Normalize().run(page(tmp_path, "洽王先生０９４０\u200b-000-118"))
+    (row,) = Redact(counts=counts).run(pages)
+    assert row.metadata["title"] == "洽王先生[遮蔽:手機號碼]"
+    assert counts == {"mobile": 1}
+
+
+def test_redact_tags_the_title_taken_from_a_page(tmp_path: Path) -> None:
+    (row,) = Redact("tag").run(page(tmp_path, "洽wu@example.tw"))
+    assert row.metadata["title"] == "洽wu@example.tw"
+    assert row.metadata["pii"] == [{"kind": "email", "start": 1, "end": 14, "field": "title"}]
+
+
+def test_redact_leaves_the_title_that_is_a_field_of_the_input(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": TEXT, "title": "洽wu@example.tw"}), encoding="utf-8")
+    rows = CorpusReader([find_inputs([tmp_path]).files], ReadOptions(), tally=Tally()).run()
+    assert [row.metadata["title"] for row in Redact().run(rows)] == ["洽wu@example.tw"]
+
+
+def test_redact_refuses_a_key_that_was_changed_since_it_was_made(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"one secret of a test, no more")
+    block = Redact("pseudonymise", key_file=tmp_path / "key")
+    (tmp_path / "key").write_bytes(b"another secret of a test")
+    with pytest.raises(ConfigError, match="the key was changed during the run") as caught:
+        list(block.run([document("1", TEXT)]))
+    assert "secret" not in str(caught.value)

@@ -1,10 +1,12 @@
 """Boilerplate: lines that go, and sentences with the same words that stay."""
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tw_corpus._boilerplate import strip_boilerplate
+from tw_corpus._boilerplate import ALTERNATIVES, strip_boilerplate
 
 GONE = [
     ("continue_reading", "請繼續往下閱讀"),
@@ -213,3 +215,14 @@ def test_strip_boilerplate_lines_kept_and_removed_add_up(text: str) -> None:
     assert len(full) == len(kept) + sum(stripped.removed.values())
     rest = iter(full)
     assert all(line in rest for line in kept)
+
+
+@pytest.mark.parametrize("alternative", [each for parts in ALTERNATIVES.values() for each in parts])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.data())
+def test_strip_boilerplate_sees_each_alternative_whatever_it_begins_with(alternative: str, data: st.DataObject) -> None:
+    lines = st.from_regex(alternative, fullmatch=True).map(str.strip)
+    line = data.draw(
+        lines.filter(lambda line: len(line) <= 80 and "\n" not in line and re.fullmatch(alternative, line))
+    )
+    assert sum(strip_boilerplate(line).removed.values()) == 1

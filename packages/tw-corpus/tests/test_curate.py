@@ -238,6 +238,26 @@ def test_inspect_negative_limit_is_refused(undisturbed: Path) -> None:
     assert "numbers >= 0" in done.stderr
 
 
+def test_inspect_deleted_files_are_missed(inputs: Path, undisturbed: Path) -> None:
+    copy = inputs.parent / "deleted"
+    shutil.copytree(undisturbed, copy)
+    shutil.rmtree(copy / "rejected" / "quality")
+    done = subprocess.run(
+        [COMMAND, "inspect", copy, "--reason", "min_han_chars"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "holds 0 of these documents, the run left out more; files were deleted" in done.stderr
+
+
+def test_curate_finished_run_without_its_summary_says_what_helps(inputs: Path, undisturbed: Path) -> None:
+    copy = inputs.parent / "no-summary"
+    shutil.copytree(undisturbed, copy)
+    (copy / "summary.json").unlink()
+    code, _, errors = curate(inputs, copy)
+    assert code == 2
+    assert "restore it, or delete the folder and run again" in errors
+
+
 def test_inspect_damaged_file_is_named(inputs: Path, undisturbed: Path) -> None:
     copy = inputs.parent / "damaged"
     shutil.copytree(undisturbed, copy)
@@ -302,6 +322,62 @@ def test_curate_with_an_unusable_benchmark_is_refused_before_any_work(inputs: Pa
     assert code == 2
     assert "no row holds a question" in errors
     assert not (tmp_path / "out").exists()
+
+
+def test_curate_finds_benchmark_items_in_documents_of_any_name_and_tells_exams_apart(tmp_path: Path) -> None:
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    question = "小明用三枝鉛筆換了兩塊橡皮擦，如果他有十二枝鉛筆，最多可以換到幾塊橡皮擦？"
+    row = json.dumps({"id": "上\u2028下\u0085", "text": f"{question}{text_of(3)}"}, ensure_ascii=False)
+    (inputs / "a.jsonl").write_text(row, encoding="utf-8")
+    for year, text in (("2023", question), ("2024", "這一題沒有出現在任何地方，所以不會被找到，對吧？")):
+        (tmp_path / year).mkdir()
+        (tmp_path / year / "exam.jsonl").write_text(json.dumps({"question": text}), encoding="utf-8")
+    (tmp_path / "2024" / "README.md").write_text("# exam", encoding="utf-8")
+    exams = ("--decontaminate", str(tmp_path / "2023" / "exam.jsonl"), "--decontaminate")
+    code, printed, errors = curate(inputs, tmp_path / "out", *exams, str(tmp_path / "2024" / "exam.jsonl"))
+    assert code == 0, errors
+    lines = (tmp_path / "out" / "contamination.jsonl").read_text(encoding="utf-8").split("\n")
+    report = [json.loads(line) for line in lines[:-1]]
+    assert [(row["benchmark"], row["outcome"], row["num_documents"]) for row in report] == [
+        ("2023/exam.jsonl", "found", 1),
+        ("2024/exam.jsonl", "clean", 0),
+    ]
+    # another exam of the same file name is another run
+    code, _, errors = curate(inputs, tmp_path / "out", "--decontaminate", str(tmp_path / "2023" / "exam.jsonl"))
+    assert (code, "parameters.benchmarks" in errors) == (2, True)
+    code, printed, errors = curate(inputs, tmp_path / "folder", "--decontaminate", str(tmp_path / "2024"))
+    assert code == 0, errors
+    assert "benchmark 2024: 1 files gave no question (README.md)" in printed
+
+
+def test_curate_with_another_key_is_another_run(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path / "inputs", num_files=1)
+    recipe, key = tmp_path / "pseudonyms.yaml", tmp_path / "key"
+    recipe.write_text(json.dumps({"pii": {"mode": "pseudonymise", "key_file": str(key)}}), encoding="utf-8")
+    command = [COMMAND, "--quiet", "curate", inputs, "--output", tmp_path / "out", "--recipe", recipe]
+    for content, code, said in ((b"one key for this test", 3, ""), (b"one more key for this", 2, "parameters.pii_key")):
+        key.write_bytes(content)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert said in done.stderr
+        assert content not in (tmp_path / "out" / "run.json").read_bytes()
+
+
+@pytest.mark.parametrize("pii", ["{mode: tag}", "null"])
+def test_curate_that_leaves_personal_data_shows_none_in_its_reports(tmp_path: Path, pii: str) -> None:
+    (tmp_path / "inputs").mkdir()
+    rows_in = [{"text": f"{text_of(3)}請洽wu@example.tw。"}, {"body": 1, "0940-000-118": 2}]
+    (tmp_path / "inputs" / "a.jsonl").write_text("\n".join(map(json.dumps, rows_in)), encoding="utf-8")
+    recipe = tmp_path / "left.yaml"
+    recipe.write_text(f"pii: {pii}\n", encoding="utf-8")
+    command = [COMMAND, "--quiet", "curate", tmp_path / "inputs", "--output", tmp_path / "out", "--recipe", recipe]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 3
+    (kept,) = (row for _, table in content(tmp_path / "out")["documents"] for row in table)
+    assert "wu@example.tw" in kept["text"]
+    shown = [(tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("report.html", "faults.jsonl")]
+    assert ["[遮蔽:電子郵件]" in shown[0], "[遮蔽:手機號碼]" in shown[1]] == [True, True]
+    assert not [page for page in shown if "wu@example.tw" in page or "0940-000-118" in page]
 
 
 def test_curate_removes_paragraphs_that_many_documents_share(tmp_path: Path) -> None:

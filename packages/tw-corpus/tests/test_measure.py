@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tw_corpus._characters import CharClass, class_table
-from tw_corpus._measure import Measures, measure
+from tw_corpus._measure import Measures, measure, measure_each
 
 PROSE = "今天的天氣很好，我們一起去公園散步。他說那裡有一座新的涼亭，也可以看到許多候鳥。\n"
 CHINESE = st.text(st.sampled_from("的我是臺灣国學a1 \n\t。，！…│─#-「」：哈推→①\ue000😀"), max_size=200)
@@ -218,3 +218,19 @@ def test_measure_passages_that_differ_in_their_last_character_are_no_duplicates(
     passage = "甲乙丙丁戊己庚辛壬"
     assert measure(passage + "1" + passage + "2").duplicate_10gram_share == 0
     assert measure(passage + "1" + passage + "1").duplicate_10gram_share == 0.5
+
+
+LINES = st.sampled_from(
+    [PROSE, PROSE * 30, "### 主持人：\n", "推 好\n", "體驗金", "Ã¤Ã¤", "A 臺灣 ", "", "。", "，", "第 3 條\n"]
+)
+
+
+@given(st.lists(st.one_of(CHINESE, st.lists(LINES, max_size=9).map("".join)), max_size=8))
+def test_measure_each_equals_measure_of_each(texts: list[str]) -> None:
+    assert measure_each(texts) == [measure(text) for text in texts]
+
+
+def test_measure_each_does_not_see_repetition_across_texts() -> None:
+    alone, *others = measure_each([PROSE.strip()] * 5 + [PROSE * 400])[:5]
+    assert alone.duplicate_10gram_share == 0
+    assert all(other == alone for other in others)

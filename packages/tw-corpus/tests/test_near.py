@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from datatrove.data import Document
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tw_corpus._clusters import first_of_clusters
+from tw_corpus._clusters import LAST_CHOICE, agreement, first_of_clusters
 from tw_corpus._comparable import comparable_codes, comparable_codes_with_positions, shingle_hashes
 from tw_corpus._minhash import MinHasher, MinHashOptions, jaccard
 from tw_corpus.blocks._near import NearClusters, NearSignature, near_filter, near_search
@@ -128,18 +129,39 @@ def test_clusters_are_the_connected_components_and_the_first_stays(pairs: list[t
     assert [tuple(row) for row in found.tolist()] == expected
 
 
-def run_stages(folder: Path, tasks: Sequence[Sequence[str]]) -> list[list[Document]]:
+@given(pairs_of_documents, st.sets(st.tuples(st.integers(0, 3), st.integers(0, 6))))
+def test_clusters_keep_a_last_choice_only_where_there_is_no_other(
+    pairs: list[tuple[int, int, int, int]], last: set[tuple[int, int]]
+) -> None:
+    def number_of(task: int, number: int) -> int:
+        return number | LAST_CHOICE if (task, number) in last else number
+
+    marked = [(a, number_of(a, b), c, number_of(c, d)) for a, b, c, d in pairs]
+    plain = first_of_clusters(np.array(pairs, dtype=np.uint32).reshape(-1, 4))
+    found = first_of_clusters(np.array(marked, dtype=np.uint32).reshape(-1, 4))
+    assert found[:, :3].tolist() == plain[:, :3].tolist()
+    assert found[:, 3].sum() == plain[:, 3].sum()
+    stay = {(task, number) for task, number, _, stays in found.tolist() if stays}
+    for a, b, c, d in pairs:
+        assert not ((a, b) in stay and (a, b) in last and (c, d) not in last)
+        assert not ((c, d) in stay and (c, d) in last and (a, b) not in last)
+
+
+def run_stages(folder: Path, tasks: Sequence[Sequence[str]], options: MinHashOptions = OPTIONS) -> list[list[Document]]:
     """Near-deduplicate texts given by task, through all four stages."""
     documents = [
         [Document(id=f"{task}-{number}", text=text) for number, text in enumerate(texts)]
         for task, texts in enumerate(tasks)
     ]
     for task, rows in enumerate(documents):
-        assert list(NearSignature(folder / "sig", OPTIONS).run(rows, task, len(tasks))) == []
-    for bucket in range(OPTIONS.num_buckets):
-        (search,) = near_search(folder / "sig", folder / "pairs", OPTIONS)
-        search.run(None, bucket, OPTIONS.num_buckets)
-    list(NearClusters(folder / "pairs", folder / "clusters", num_tasks=len(tasks)).run())
+        assert list(NearSignature(folder / "sig", options).run(rows, task, len(tasks))) == []
+    for bucket in range(options.num_buckets):
+        (search,) = near_search(folder / "sig", folder / "pairs", options)
+        search.run(None, bucket, options.num_buckets)
+    clusters = NearClusters(
+        folder / "pairs", folder / "clusters", options, signatures=folder / "sig", num_tasks=len(tasks)
+    )
+    list(clusters.run())
     return [
         list(near_filter(folder / "clusters", None).run(iter(rows), task, len(tasks)))
         for task, rows in enumerate(documents)
@@ -155,15 +177,54 @@ def test_near_duplicates_across_tasks_leave_the_first_with_the_size_of_its_clust
     assert [row.metadata["minhash_cluster_size"] for row in kept[0]] == [1, 3]
 
 
-def test_near_duplicates_see_a_simplified_mirror(tmp_path: Path) -> None:
-    mirror = STORY.translate(
-        str.maketrans(
-            "從條過後來還會雨傘裡頭邊聽壞換孩們學經總時掉絲說樣淋過才現兒現",
-            "从条过后来还会雨伞里头边听坏换孩们学经总时掉丝说样淋过才现儿现",
-        )
+MIRROR = STORY.translate(
+    str.maketrans(
+        "從條過後來還會雨傘裡頭邊聽壞換孩們學經總時掉絲說樣淋過才現兒現橋著簷幫撿顧",
+        "从条过后来还会雨伞里头边听坏换孩们学经总时掉丝说样淋过才现儿现桥着檐帮捡顾",
     )
-    kept = run_stages(tmp_path, [[STORY], [mirror]])
+)
+
+
+def test_near_duplicates_see_a_simplified_mirror(tmp_path: Path) -> None:
+    kept = run_stages(tmp_path, [[STORY], [MIRROR]])
     assert [len(rows) for rows in kept] == [1, 0]
+
+
+def test_near_duplicates_keep_the_traditional_source_of_an_earlier_mirror(tmp_path: Path) -> None:
+    kept = run_stages(tmp_path, [[MIRROR, MIRROR + "完。"], ["短", STORY, STORY + "完。"]])
+    assert [[row.id for row in rows] for rows in kept] == [[], ["1-0", "1-1"]]
+    assert kept[1][1].metadata["minhash_cluster_size"] == 4
+
+
+def test_near_duplicates_all_simplified_keep_the_first(tmp_path: Path) -> None:
+    kept = run_stages(tmp_path, [["短"], [MIRROR, MIRROR + "完。"]])
+    assert [[row.id for row in rows] for rows in kept] == [["0-0"], ["1-0"]]
+
+
+def test_near_duplicates_that_share_a_bucket_by_chance_both_stay(tmp_path: Path) -> None:
+    # half of the shingles are shared, and one hash is enough for a bucket
+    half = STORY[: len(STORY) // 2] + "今天的市場很熱鬧，賣菜的阿姨一邊招呼一邊算錢，魚攤前面排了很長的隊伍。"
+    assert 0.2 < jaccard(STORY, half) < 0.6
+    loose = MinHashOptions(num_buckets=32, hashes_per_bucket=1)
+    assert [len(rows) for rows in run_stages(tmp_path / "a", [[STORY], [half]], loose)] == [1, 1]
+    unverified = replace(loose, min_agreement=None)
+    assert [len(rows) for rows in run_stages(tmp_path / "b", [[STORY], [half]], unverified)] == [1, 0]
+
+
+@given(st.data())
+def test_agreement_is_the_share_of_equal_hashes(data: st.DataObject) -> None:
+    shape = (data.draw(st.integers(1, 6)), data.draw(st.integers(1, 9)))
+    values = data.draw(st.lists(st.integers(0, 2), min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
+    rows = np.array(values, dtype=np.uint16).reshape(shape)
+    edges = [(one, other) for one in range(shape[0]) for other in range(shape[0])]
+    expected = [sum(a == b for a, b in zip(rows[one], rows[other], strict=True)) / shape[1] for one, other in edges]
+    assert agreement(rows, np.array(edges), edges_at_once=2).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.1, float("nan")])
+def test_agreement_out_of_range_is_refused(share: float) -> None:
+    with pytest.raises(ConfigError, match="min_agreement"):
+        MinHashOptions(min_agreement=share)
 
 
 def test_near_duplicates_of_nothing_keep_everything(tmp_path: Path) -> None:

@@ -73,7 +73,14 @@ def summary_of(filtered: Tally, written: Tally) -> JsonObject:
 
 def test_account_adds_up_to_the_records(stages: tuple[Tally, Tally]) -> None:
     assert account(*stages) == CurationCounts(
-        num_records=8, num_kept=3, num_rejected=2, num_duplicates=1, num_near_duplicates=0, num_faults=1, num_ignored=1
+        num_records=8,
+        num_kept=3,
+        num_rejected=2,
+        num_unmeasured=0,
+        num_duplicates=1,
+        num_near_duplicates=0,
+        num_faults=1,
+        num_ignored=1,
     )
 
 
@@ -108,6 +115,21 @@ def test_report_shows_hostile_text_as_text(stages: tuple[Tally, Tally]) -> None:
     assert "{{ 7 * 7 }}" in page
     assert "near-1" in page
     assert "cp950" in page
+
+
+def test_report_masks_personal_data_in_ids_and_file_names() -> None:
+    written = Tally()
+    written.add_document(
+        document_id="wu@example.tw",
+        source="0940-000-118.txt",
+        genre="-",
+        outcome="min_x",
+        text="文",
+        detail="li@example.tw",
+    )
+    page = render_curation_report(manifest(), summary_of(Tally(), Tally()), written)
+    assert "[遮蔽:電子郵件]" in page
+    assert not [value for value in ("wu@example.tw", "li@example.tw", "0940-000-118") if value in page]
 
 
 def test_report_of_a_run_without_documents_says_so() -> None:

@@ -54,6 +54,32 @@ def test_redact_file_tag_writes_offsets_but_no_value(tmp_path) -> None:
     assert second["pii"] == []
 
 
+def test_redact_file_tag_refuses_a_record_that_has_the_field_already(tmp_path) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    write_lines(source, {"text": "無"}, {"text": "洽wu@example.tw", "pii": "reviewed"})
+    with pytest.raises(DataError, match=r"in\.jsonl:2: has a field 'pii' already.*rename it") as caught:
+        redact_file(source, output, mode="tag")
+    assert "reviewed" not in str(caught.value)
+    assert not output.exists()
+    assert redact_file(source, output).num_records == 2
+
+
+@pytest.mark.parametrize("mode", ["mask", "tag"])
+def test_redact_file_writes_numbers_of_any_size_as_they_are(tmp_path, mode) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    numbers = "[123456789012345678901234567890,-99999999999999999999,1e400,1.5]"
+    source.write_text(f'{{"text":"無","n":{numbers},"long":{"9" * 5000}}}\n', encoding="utf-8")
+    redact_file(source, output, mode=mode)
+    written = output.read_text(encoding="utf-8")
+    assert f'"n":{numbers},"long":{"9" * 5000}' in written
+
+
+def test_redact_file_number_in_the_place_of_the_text_is_a_fault_whatever_its_size(tmp_path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": 123456789012345678901234567890}\n', encoding="utf-8")
+    assert redact_file(source, tmp_path / "out.jsonl").faults == {FaultReason.TEXT_NOT_STRING: 1}
+
+
 def test_redact_file_pseudonymises_consistently(tmp_path) -> None:
     source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     write_lines(source, {"text": "0940-000-118"}, {"text": "0940-000-118"})

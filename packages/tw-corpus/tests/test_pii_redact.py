@@ -58,6 +58,7 @@ GLUE = [
     "路", "A", "@", "#",
     "NT$", "2026", "20260518", "是", "。", "[遮蔽:統一編號]", "[遮蔽:", "地址台北市", "x.tw", "分機 1",
     "甲乙丙丁戊己庚辛壬癸" * 4, "\ud800",
+    "/ABC+123", "載具：", "／ＡＢＣ１２３４",
 ]  # fmt: skip
 TEXTS = st.lists(
     st.one_of(st.sampled_from(GLUE), st.sampled_from([value for _, value in SAMPLES]), st.text(max_size=6)), max_size=12
@@ -75,6 +76,19 @@ def test_mask_twice_changes_nothing_more(text) -> None:
     again = redact(once.text)
     assert again.findings == ()
     assert again.text == once.text
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("載具：wu@example.tw/ABC+123", "載具：[遮蔽:電子郵件][遮蔽:手機條碼]"),
+        ("手機條碼載具 0912-345-678/ABC+123", "手機條碼載具 [遮蔽:手機號碼][遮蔽:手機條碼]"),
+        ("載具 https://example.tw/ABC+123", "載具 https://example.tw/ABC+123"),
+        ("載具 12/ABC+123", "載具 12/ABC+123"),
+    ],
+)
+def test_mask_carrier_directly_behind_a_finding_goes_at_the_first_time(text, masked) -> None:
+    assert redact(text).text == redact(redact(text).text).text == masked
 
 
 @settings(max_examples=500, deadline=None)

@@ -217,6 +217,14 @@ def test_find_inputs_links_are_followed_once_and_broken_ones_are_faults(tmp_path
     ]
 
 
+def test_find_inputs_link_to_itself_is_a_fault(tmp_path: Path) -> None:
+    make(tmp_path, "in/a.txt")
+    (tmp_path / "in/self.jsonl").symlink_to("self.jsonl")
+    found = find_inputs([tmp_path / "in"], exclude=tmp_path / "out")
+    assert [file.name for file in found.files] == ["a.txt"]
+    assert [(fault.path, fault.reason) for fault in found.faults] == [("self.jsonl", FaultReason.UNREADABLE_FILE)]
+
+
 def test_find_inputs_name_that_is_not_utf8_is_escaped(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / os.fsdecode(b"\xa4\xa4.txt")).write_bytes(b"x")

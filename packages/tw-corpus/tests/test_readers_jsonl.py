@@ -424,6 +424,7 @@ def test_read_jsonl_outcomes_are_as_many_as_lines_and_ids_are_unique(
     [
         ({"text_field": ""}, "text_field"),
         ({"id_field": ""}, "id_field"),
+        ({"id_field": "text"}, "text_field and id_field are both 'text'"),
         ({"max_record_bytes": 0}, "max_record_bytes"),
         ({"max_replaced_share": 1.5}, "max_replaced_share"),
     ],

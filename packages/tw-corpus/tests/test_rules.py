@@ -117,6 +117,20 @@ def test_margins_distance_is_relative_to_the_threshold() -> None:
     assert distances == {"min_han_chars": -0.5, "max_chars": 0.8, "max_url_share": 0}
 
 
+def test_margins_within_a_distance_leave_out_the_others_on_either_side() -> None:
+    measures = measure("今天的天氣很好，我們一起去公園散步。")
+    rules = QualityRules()
+    near = margins(measures, rules, within=0.9)
+    assert near == tuple(margin for margin in margins(measures, rules) if abs(margin.distance) <= 0.9)
+    assert 0 < len(near) < len(margins(measures, rules))
+
+
+def test_decide_equal_rules_of_whole_and_broken_numbers_keep_their_own_threshold() -> None:
+    whole, broken = (replace(OFF, max_bullet_line_share=value) for value in (0, 0.0))
+    thresholds = [decide(measure("- 一"), rules) for rules in (whole, broken)]
+    assert [repr(rejected.threshold) for rejected in thresholds if isinstance(rejected, Rejected)] == ["0", "0.0"]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -95,3 +96,15 @@ def test_key_parts_with_a_tab_do_not_break_the_key() -> None:
 def test_stored_counts_of_another_version_are_refused(row: dict[str, object]) -> None:
     with pytest.raises(ArtifactError, match="not of this version"):
         Tally.from_json(row)
+
+
+def test_samples_and_near_documents_hold_no_personal_data() -> None:
+    tally = Tally()
+    # the value stands across the end of the excerpt, where a cut half could not be told as one
+    text = "字" * (EXCERPT_CHARS - 6) + "0940-000-118，請洽wu@example.tw。"
+    tally.add_document(document_id="d", source="in", genre="-", outcome=KEPT, text=f"洽wu@example.tw，{text}")
+    tally.add_near(replace(miss(1, 0.0), excerpt=text))
+    ((sample,), (near,)) = (tally.samples[KEPT], tally.near["r"])
+    assert sample.excerpt.startswith("洽[遮蔽:電子郵件]，字")
+    assert near.excerpt.endswith("字[遮蔽:手機號碼]")
+    assert "094" not in sample.excerpt + near.excerpt

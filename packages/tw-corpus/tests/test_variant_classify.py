@@ -18,8 +18,10 @@ from tw_corpus._variant import (
     Variant,
     VariantVerdict,
     classify_variant,
+    classify_variants,
     load_variant_model,
 )
+from twllm_types import ConfigError
 
 TAIWAN = (
     "我昨天搭捷運去公司，網路又斷線，只好用行動電話的熱點把檔案傳給客戶。中午在便利商店買了便當，老闆說發票可以存載具。"
@@ -223,6 +225,11 @@ def _check_contract(verdict: VariantVerdict, text: str) -> None:
     assert all(text[span.start : span.end] == span.text for span in verdict.evidence)
 
 
+def test_classify_max_evidence_below_zero_is_refused() -> None:
+    with pytest.raises(ConfigError, match="max_evidence is -1; give a number >= 0"):
+        classify_variant(TAIWAN, max_evidence=-1)
+
+
 def test_classify_gives_the_same_verdict_again() -> None:
     assert classify_variant(HONG_KONG) == classify_variant(HONG_KONG)
 
@@ -239,3 +246,28 @@ def test_import_of_the_package_leaves_numpy_and_the_weights_out() -> None:
     code = "import sys, tw_corpus._variant; print('numpy' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "False"
+
+
+PIECES = st.sampled_from(
+    [TAIWAN, HONG_KONG, CANTONESE, MAINLAND, MAINLAND_TRADITIONAL, "裡裏里", "ㄉㄜ", "\n", "\ud800", "abc"]
+)
+MIXTURES = st.tuples(PIECES, st.text(st.characters(codec=None), max_size=20), PIECES, st.integers(0, 90)).map(
+    lambda drawn: (drawn[0] + drawn[1] + drawn[2])[drawn[3] :]
+)
+
+
+@given(st.lists(MIXTURES, max_size=12), st.sampled_from([0, 0, 3]))
+def test_classify_variants_equal_those_of_each_text_alone(texts: list[str], max_evidence: int) -> None:
+    together = classify_variants(texts, max_evidence=max_evidence)
+    assert together == [classify_variant(text, max_evidence=max_evidence) for text in texts]
+
+
+def test_classify_variants_short_and_long_texts_keep_their_order() -> None:
+    texts = [TAIWAN, MAINLAND * 200, "", CANTONESE, TAIWAN * 500, *[HONG_KONG] * 500]
+    together = classify_variants(texts, max_evidence=0)
+    assert together == [classify_variant(text, max_evidence=0) for text in texts]
+
+
+def test_classify_variants_negative_evidence_is_refused() -> None:
+    with pytest.raises(ConfigError, match="max_evidence is -1"):
+        classify_variants([TAIWAN], max_evidence=-1)

@@ -16,7 +16,7 @@ from tw_corpus._variant_evaluation import evaluate_variants, held_out_samples, i
 from tw_corpus._variant_job import classify_file, run_evaluation, run_training
 from tw_corpus._variant_report import show_classification, show_evaluation
 from tw_corpus._variant_training import train_variant_model
-from tw_corpus._variant_training_rows import Part, read_rows, split_rows, text_key
+from tw_corpus._variant_training_rows import FILES, Part, read_rows, split_rows, text_key
 from tw_corpus._variant_training_samples import Stream, load_converter, runs, single_sentences
 from twllm_runs import RunState
 from twllm_types import ArtifactError, ConfigError, DataError
@@ -171,6 +171,12 @@ def test_show_evaluation_writes_a_table_for_each_length(data: Path, trained: Pat
         ("common_voice_zh_tw.jsonl", b"{}\n", r"common_voice_zh_tw\.jsonl:1: not a row"),
         ("udhr.jsonl", None, r"udhr\.jsonl: cannot be read"),
         ("tw_law.jsonl.gz", b"no gzip", r"tw_law\.jsonl\.gz: cannot be read"),
+        ("tw_law.jsonl.gz", gzip.compress(b"{}\n" * 500, mtime=0)[:-12], r"tw_law\.jsonl\.gz: cannot be read"),
+        (
+            "tw_law.jsonl.gz",
+            gzip.compress(b"{}\n", mtime=0)[:10] + b"\xff" * 20,
+            r"tw_law\.jsonl\.gz: cannot be read",
+        ),
     ],
 )
 def test_read_rows_damaged_file_is_named_with_its_line(
@@ -193,6 +199,60 @@ def test_train_without_a_variety_says_which(tmp_path: Path) -> None:
     (tmp_path / "zhtw_terms.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(DataError, match="no training row of zh-HK, yue"):
         train_variant_model(tmp_path, tmp_path / "model.npz")
+
+
+def empty(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(gzip.compress(b"") if name.endswith(".gz") else b"")
+
+
+def test_evaluate_folder_of_empty_files_is_refused(
+    command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_folder(tmp_path / "data")
+    for name in FILES:
+        empty(data, name)
+    assert command("evaluate-variants", data, "--output", tmp_path / "out") == 2
+    assert "no file of it holds a row" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_evaluate_without_a_row_in_the_test_part_is_refused(data: Path, tmp_path: Path) -> None:
+    rows = read_rows(data)
+    (chosen, *_) = [
+        row
+        for row, part in zip(rows, split_rows(rows), strict=True)
+        if part is Part.TRAIN and row.id.startswith("common_voice/zh-TW")
+    ]
+    write_folder(tmp_path)
+    for name in FILES:
+        empty(tmp_path, name)
+    line = json.dumps({"id": chosen.id, "text": chosen.text, "label": "zh-TW"})
+    (tmp_path / "common_voice_zh_tw.jsonl").write_text(line, encoding="utf-8")
+    assert split_rows(read_rows(tmp_path)) != [Part.TEST]
+    with pytest.raises(DataError, match="no sentence falls into the test part"):
+        evaluate_variants(tmp_path)
+
+
+def test_commands_name_files_without_a_row(
+    command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_folder(tmp_path / "data")
+    empty(data, "udhr.jsonl")
+    empty(data, "tw_law.jsonl.gz")
+    assert command("train-variant-model", data, "--output", tmp_path / "trained") == 0
+    assert command("evaluate-variants", data, "--output", tmp_path / "figures") == 0
+    printed = "".join(capsys.readouterr().out.split("\n"))
+    assert printed.count("without any row: tw_law.jsonl.gz, udhr.jsonl") == 2
+
+
+def test_command_classify_max_evidence_below_zero_is_refused_before_any_work(
+    command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "山"}\n', encoding="utf-8")
+    assert command("classify", source, "--output", output, "--max-evidence", "-3") == 2
+    assert "max_evidence is -3" in capsys.readouterr().err
+    assert not output.exists()
 
 
 def test_classify_file_writes_a_verdict_for_each_document(tmp_path: Path) -> None:

@@ -13,7 +13,15 @@ from tw_corpus._pii import Finding, PiiKind, Redaction, RedactMode, find_pii, re
 from tw_corpus._ptt import PttArticle, extract_ptt
 from tw_corpus._rules import Kept, Margin, QualityRules, Rejected, decide, margins
 from tw_corpus._script import Script, ScriptCounts, ScriptVerdict, count_script, script_of
-from tw_corpus._variant import EvidenceKind, EvidenceSpan, OtherReason, Variant, VariantVerdict, classify_variant
+from tw_corpus._variant import (
+    EvidenceKind,
+    EvidenceSpan,
+    OtherReason,
+    Variant,
+    VariantVerdict,
+    classify_variant,
+    classify_variants,
+)
 
 __all__ = [
     "Decoded",
@@ -40,6 +48,7 @@ __all__ = [
     "Variant",
     "VariantVerdict",
     "classify_variant",
+    "classify_variants",
     "count_script",
     "decide",
     "decode",

@@ -47,7 +47,7 @@ _GAP = r"[，,、；;.。 \t]*"
 _CLOSE = r"[。.！!]?"
 _OWNER = r"[^\s，。；、：的其]{0,12}\s?"
 
-_ALTERNATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+ALTERNATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "continue_reading": (
             r"(?:廣告\s*)?[(（]?請?繼續往下(?:閱讀|看)[.…]*[)）]?(?:\s*廣告)?",
@@ -133,7 +133,14 @@ _ALTERNATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
     }
 )
-_RULES = {name: re.compile("|".join(f"(?:{each})" for each in parts)) for name, parts in _ALTERNATIVES.items()}
+_RULES = re.compile("|".join(f"(?P<{name}>{'|'.join(parts)})" for name, parts in ALTERNATIVES.items()))
+_ORDER = tuple(ALTERNATIVES)
+# Every alternative begins with one of these or with a digit, or holds one of the words: few genuine lines are matched.
+_FIRST_CHARACTERS = frozenset(
+    "&(:CEHRST©上下中主人今你使侵修傳免內共分列前加勿友取同嚴回大字常廣延建張快您意我所拒拷接推政文更最會服未本歡此"
+    "瀏為熱版猜現異登發盜目相禁移立第累網線編總繼翻聯著複訂註請資跳轉返追閱關隱雙非首馬點（"
+)
+_WORD_INSIDE = re.compile("版權所有|著作權所有|reserved")
 _SENTENCE = re.compile(r"[。！？；]|[，,].*[，,]")
 
 
@@ -174,10 +181,23 @@ def _rule_of(line: str) -> str | None:
     if len(line) > _MAX_LINE_CHARS:
         return None
     bare = line.strip()
-    if bare.strip(_DECORATION) == "":
+    core = bare.strip(_DECORATION)
+    if not core:
         return "navigation" if ":::" in bare else None
-    candidates = (bare, bare.strip(_DECORATION))
-    return next((name for name, rule in _RULES.items() if any(map(rule.fullmatch, candidates))), None)
+    rule = _rule_matching(bare)
+    if core == bare:
+        return rule
+    matched = {rule, _rule_matching(core)}
+    return next((name for name in _ORDER if name in matched), None)
+
+
+def _rule_matching(text: str) -> str | None:
+    """Name the first rule that matches all of `text`, which is not empty."""
+    first = text[0]
+    if first in _FIRST_CHARACTERS or first.isdecimal() or _WORD_INSIDE.search(text):
+        found = _RULES.fullmatch(text)
+        return found.lastgroup if found else None
+    return None
 
 
 def _mark_tail(lines: list[str], verdicts: list[str | None]) -> None:

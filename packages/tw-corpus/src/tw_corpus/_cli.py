@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from tw_corpus._cli_variant import register
+from tw_corpus import _cli_prefetch, _cli_variant
 from twllm_runs import ExitCode, make_app, run_app
 
 app = make_app("tw-corpus", package="tw-corpus", help="Curate Taiwanese Mandarin (Traditional Chinese) text.")
@@ -18,8 +18,7 @@ def curate(
     recipe: str = "web",
     workers: int = 1,
     decontaminate: list[Path] | None = None,
-    # one executor so far; the option exists so that recipes and scripts keep working when others come
-    executor: Literal["local"] = "local",  # noqa: ARG001
+    executor: Literal["local", "ray", "slurm"] = "local",
 ) -> ExitCode:
     """Curate files and folders into shards.
 
@@ -31,13 +30,13 @@ def curate(
         inputs: files and folders to read.
         output: folder to write; a finished run of other parameters is never overwritten.
         recipe: name of a shipped recipe (web, forum, law, news, book) or a YAML file.
-        workers: worker processes; they change the speed, never the result.
+        workers: most tasks at once; they change the speed, never the result.
         decontaminate: benchmark files or folders; documents that hold one of their questions are left out.
-        executor: where tasks run.
+        executor: where tasks run: processes here, a Ray cluster, or array jobs of Slurm; settings stand in the recipe.
     """
     from rich.console import Console
 
-    from tw_corpus.curation import curate, load_curation_recipe, show_curation
+    from tw_corpus.curation import ExecutorName, curate, load_curation_recipe, show_curation
     from twllm_runs import current_cli, open_progress
 
     chosen = load_curation_recipe(recipe)
@@ -49,6 +48,7 @@ def curate(
             workers=workers,
             progress=progress,
             decontaminate=decontaminate or (),
+            executor=ExecutorName(executor),
         )
     show_curation(Console(), curation)
     return ExitCode.FAULTS if curation.num_faults else ExitCode.DONE
@@ -104,7 +104,8 @@ def redact(
     return ExitCode.FAULTS if counts.num_faults else ExitCode.DONE
 
 
-register(app)
+_cli_prefetch.register(app)
+_cli_variant.register(app)
 
 
 def main() -> None:

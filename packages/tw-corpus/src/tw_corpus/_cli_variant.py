@@ -54,8 +54,10 @@ def train_variant_model(data: Path, *, output: Path, seed: int = 0) -> None:
     from rich.console import Console
 
     from tw_corpus._variant_job import MODEL_NAME, run_training
+    from tw_corpus._variant_report import show_empty_files
 
     run = run_training(data, output, seed=seed)
+    show_empty_files(Console(), run.empty_files)
     Console().print(f"{run.folder / MODEL_NAME}: {run.summary['num_bytes']} bytes")
 
 
@@ -73,6 +75,8 @@ def evaluate_variants(data: Path, *, output: Path, model: Path | None = None, se
     from rich.console import Console
 
     from tw_corpus._variant_job import run_evaluation
-    from tw_corpus._variant_report import show_evaluation
+    from tw_corpus._variant_report import show_empty_files, show_evaluation
 
-    show_evaluation(Console(), run_evaluation(data, output, model=model, seed=seed).summary)
+    run = run_evaluation(data, output, model=model, seed=seed)
+    show_empty_files(Console(), run.empty_files)
+    show_evaluation(Console(), run.summary)

@@ -11,7 +11,8 @@ from pathlib import Path
 from loguru import logger
 
 from tw_corpus._contaminated import publish_contamination
-from tw_corpus._execute import WorkerPool
+from tw_corpus._execution_options import ExecutorName
+from tw_corpus._executors import open_executor, unfinished_jobs
 from tw_corpus._plan import input_of, plan_tasks, store_tasks
 from tw_corpus._recipe import CurationRecipe
 from tw_corpus._stages import Layout, Plan, filter_stage, later_stages
@@ -42,7 +43,14 @@ class CurationOutcome:
 
 
 def run_curation(
-    found: Inputs, recipe: CurationRecipe, *, benchmarks: tuple[Path, ...], run: Run, workers: int, progress: Progress
+    found: Inputs,
+    recipe: CurationRecipe,
+    *,
+    benchmarks: tuple[Path, ...],
+    run: Run,
+    executor: ExecutorName,
+    workers: int,
+    progress: Progress,
 ) -> CurationOutcome:
     """Curate `found.files` into the run's folder; continue where an earlier invocation was stopped.
 
@@ -51,7 +59,8 @@ def run_curation(
         recipe: decides the result, together with the inputs.
         benchmarks: files or folders whose items stay out.
         run: open run folder; the caller finishes it.
-        workers: worker processes, >= 1; they change the speed, never the result.
+        executor: where the tasks run; like `workers` it changes the speed, never the result.
+        workers: tasks at once, >= 1.
         progress: display.
 
     Returns:
@@ -61,15 +70,15 @@ def run_curation(
         RunError: a task failed, a worker died or the disk is full; the same command continues.
     """
     started = time.monotonic()
-    layout = _prepare(run)
+    layout = _prepare(run, executor)
     tasks = plan_tasks(found.files, target_bytes=recipe.tasks.target_bytes, max_files=recipe.tasks.max_files)
     plan = Plan(tasks=store_tasks(tasks, layout.work / "plan"), recipe=recipe, benchmarks=benchmarks, layout=layout)
-    with _datatrove_silenced(), WorkerPool(workers, log=layout.work / "workers.log") as pool:
-        with _shown(progress, found.files, plan) as on_wait:
-            pool.run(filter_stage(plan), logging_folder=layout.logs("filter"), on_wait=on_wait)
+    with _datatrove_silenced(), open_executor(executor, recipe.execution, workers=workers, work=layout.work) as pool:
+        with _shown(progress, found.files, plan) as (on_wait, on_note):
+            pool.run(filter_stage(plan), logging_folder=layout.logs("filter"), on_wait=on_wait, on_note=on_note)
         for stage in later_stages(plan):
             bar = progress.task(stage.name, total=stage.num_tasks, unit="tasks")
-            pool.run(stage, logging_folder=layout.logs(stage.name), on_wait=bar.set)
+            pool.run(stage, logging_folder=layout.logs(stage.name), on_wait=bar.set, on_note=bar.note)
     filtered = _stage_tally(plan, "filter").merged(_found_tally(found)).merged(_stage_tally(plan, "paragraphs"))
     written = _stage_tally(plan, "write")
     counts = account(filtered, written)
@@ -85,10 +94,11 @@ def run_curation(
     return CurationOutcome(counts=counts, summary=summary, documents=documents)
 
 
-def _prepare(run: Run) -> Layout:
+def _prepare(run: Run, executor: ExecutorName) -> Layout:
     attempts = run.work_folder / "attempts"
-    # attempts of killed invocations; their workers ended with them
-    shutil.rmtree(attempts, ignore_errors=True)
+    # attempts of killed invocations; their workers ended with them, unless they were Slurm's
+    if not unfinished_jobs(executor, run.work_folder):
+        shutil.rmtree(attempts, ignore_errors=True)
     layout = Layout(output=run.folder, work=run.work_folder, attempt=attempts / uuid.uuid4().hex)
     for folder in (layout.attempt, layout.progress, layout.output / "documents", layout.output / "rejected"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +141,9 @@ def _publish_faults(found: Inputs, layout: Layout, num_tasks: int) -> None:
 
 
 @contextmanager
-def _shown(progress: Progress, files: Sequence[FoundFile], plan: Plan) -> Generator[Callable[[int], None]]:
+def _shown(
+    progress: Progress, files: Sequence[FoundFile], plan: Plan
+) -> Generator[tuple[Callable[[int], None], Callable[[str], None]]]:
     """Show bytes and documents of the reading stage, as its tasks note them."""
     read = progress.task("read and filter", total=sum(file.num_bytes for file in files), unit="B")
     documents = progress.task("documents", total=None, unit="documents")
@@ -141,7 +153,7 @@ def _shown(progress: Progress, files: Sequence[FoundFile], plan: Plan) -> Genera
         read.set(sum(num_bytes for _, num_bytes in noted))
         documents.set(sum(num_documents for num_documents, _ in noted))
 
-    yield on_wait
+    yield on_wait, read.note
     on_wait(plan.num_tasks)
 
 

@@ -1,27 +1,21 @@
 """How the measures are computed; what they mean is said in `Measures`."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tw_corpus._characters import (
-    CORE_FUNCTION_CHARACTERS,
-    NUM_CLASSES,
-    CharClass,
-    Classes,
-    Codes,
-    class_table,
-    codes_of,
-    count_classes,
-)
-from tw_corpus._lines import LineMeasures, label_lines, measure_lines, repeated_lines, split_lines
+from tw_corpus._characters import CORE_FUNCTION_CHARACTERS, NUM_CLASSES, CharClass
+from tw_corpus._joined import JoinedTexts, groups, join_texts
+from tw_corpus._lines import label_lines, measure_lines, repeated_lines, split_lines
 from tw_corpus._measure import Measures
 from tw_corpus._page_types import score_page
 from tw_corpus._repetition import Repetition, measure_repetition
-from tw_corpus._structure import Structure, measure_structure
-from tw_corpus._terms import SELLING, TermCategory, TermCounts, count_terms
+from tw_corpus._structure import measure_structure
+from tw_corpus._terms import SELLING, TermCategory, TermCounts, count_terms_of_each
 
 _PER_THOUSAND = 1000
 _DISTINCT_WINDOW = 1000
@@ -29,62 +23,85 @@ _URL = re.compile(r"(?:https?://|www\.)[!-~]+")
 _MOJIBAKE_TERM_CHARS = 3
 
 
-def compute_measures(text: str) -> Measures:
-    """Measure `text`, as `measure` says."""
-    codes = codes_of(text)
-    classes = class_table().take(codes)
-    counts: list[int] = count_classes(classes).tolist()
-    written = max(len(codes) - counts[CharClass.BLANK] - counts[CharClass.BOX], 1)
+class _Lines(NamedTuple):
+    """The lines of a text, those that occur more than once, and those of them that do so by design."""
+
+    lines: list[str]
+    repeated: Counter[str]
+    labels: frozenset[str]
+
+
+def compute_measures(texts: Sequence[str]) -> list[Measures]:
+    """Measure each of `texts`, as `measure` says."""
+    return [measures for group in groups(texts) for measures in _measure_group(join_texts(group))]
+
+
+def _measure_group(joined: JoinedTexts) -> list[Measures]:
+    counts = joined.class_counts()
+    by_character = [
+        _character_measures(text, of_text, unique)
+        for text, of_text, unique in zip(joined.texts, counts, _unique_char_ratios(joined), strict=True)
+    ]
+    num_written = [max(values["num_written_chars"], 1) for values in by_character]
+    num_han: list[int] = [values["num_han_chars"] for values in by_character]
+    structures = measure_structure(joined, num_written=num_written, num_han=num_han)
+    lines = [_lines_of(text) for text in joined.texts]
+    repetitions = _measure_repetition(joined, lines)
+    terms = count_terms_of_each(joined)
+    mojibake = _num_mojibake(joined, counts, terms)
+    measured: list[Measures] = []
+    for number, values in enumerate(by_character):
+        written = num_written[number]
+        by_line = measure_lines(*lines[number])
+        values.update(by_line._asdict())
+        values.update(structures[number]._asdict())
+        values.update(repetitions[number]._asdict())
+        values.update(term_measures(terms[number], written))
+        values["line_break_ratio"] = by_line.num_lines / written
+        values["mojibake_share"] = mojibake[number] / written
+        scores = score_page(values)
+        measured.append(Measures(**values, promotion_score=scores.promotion, boilerplate_score=scores.boilerplate))
+    return measured
+
+
+def _lines_of(text: str) -> _Lines:
     lines = split_lines(text)
     repeated = repeated_lines(lines)
-    labels = label_lines(repeated)
-    by_line = measure_lines(lines, repeated, labels)
-    terms = count_terms(text, codes)
-    by_character = _character_measures(text, codes, classes, counts, written)
-    num_han = by_character["num_han_chars"]
-    values: dict[str, Any] = {
-        **by_character,
-        **_fields_of(by_line),
-        **_fields_of(measure_structure(text, codes, classes, num_written=written, num_han=num_han)),
-        **_fields_of(measure_repetition(_repeatable_codes(codes, classes, lines, labels))),
-        **term_measures(terms, written),
-        "line_break_ratio": by_line.num_lines / written,
-        "mojibake_share": _num_mojibake(codes, counts, terms) / written,
-    }
-    scores = score_page(values)
-    return Measures(**values, promotion_score=scores.promotion, boilerplate_score=scores.boilerplate)
+    return _Lines(lines=lines, repeated=repeated, labels=label_lines(repeated))
 
 
-def _character_measures(
-    text: str, codes: Codes, classes: Classes, counts: Sequence[int], written: int
-) -> dict[str, Any]:
-    """Measures from the number of characters of each class; `written` is the denominator, at least 1."""
-    of = CharClass
-    num_chars = sum(counts)
-    num_han = sum(counts[: of.TRADITIONAL_FUNCTION + 1])
-    num_function = counts[of.HAN_FUNCTION] + counts[of.SIMPLIFIED_FUNCTION] + counts[of.TRADITIONAL_FUNCTION]
-    simplified = counts[of.SIMPLIFIED] + counts[of.SIMPLIFIED_FUNCTION]
-    traditional = counts[of.TRADITIONAL] + counts[of.TRADITIONAL_FUNCTION]
+def _character_measures(text: str, counts: Sequence[int], unique_char_ratio: float) -> dict[str, Any]:
+    """Measures from the number of characters of each class."""
+    # Each name is looked up once: an enumeration's members are slow to get.
+    (han, han_function, simplified, simplified_function, traditional, traditional_function) = counts[:6]
+    (kana, hangul, _, latin, latin_1, _, digit, sentence_end, punctuation) = counts[6:15]
+    (symbol, rule, box, blank, private_use, _, _) = counts[15:]
+    num_chars = len(text)
+    written = max(num_chars - blank - box, 1)
+    simplified += simplified_function
+    traditional += traditional_function
+    num_han = han + han_function + simplified + traditional
+    num_function = han_function + simplified_function + traditional_function
     num_url_chars = sum(len(found.group()) for found in _URL.finditer(text)) if "://" in text or "www." in text else 0
     return {
         "num_chars": num_chars,
-        "num_written_chars": num_chars - counts[of.BLANK] - counts[of.BOX],
+        "num_written_chars": num_chars - blank - box,
         "num_han_chars": num_han,
         "han_share": num_han / written,
         "num_simplified_only": simplified,
         "num_traditional_only": traditional,
         "simplified_share": simplified / (simplified + traditional) if simplified > 1 else 0.0,
-        "kana_hangul_share": (counts[of.KANA] + counts[of.HANGUL]) / written,
-        "latin_share": (counts[of.LATIN] + counts[of.LATIN_1]) / written,
-        "digit_share": counts[of.DIGIT] / written,
-        "symbol_share": (counts[of.SYMBOL] + counts[of.RULE]) / written,
-        "box_share": counts[of.BOX] / max(num_chars - counts[of.BLANK], 1),
-        "private_use_share": counts[of.PRIVATE_USE] / written,
-        "punctuation_share": (counts[of.PUNCTUATION] + counts[of.SENTENCE_END]) / written,
-        "sentence_end_share": counts[of.SENTENCE_END] / written,
+        "kana_hangul_share": (kana + hangul) / written,
+        "latin_share": (latin + latin_1) / written,
+        "digit_share": digit / written,
+        "symbol_share": (symbol + rule) / written,
+        "box_share": box / max(num_chars - blank, 1),
+        "private_use_share": private_use / written,
+        "punctuation_share": (punctuation + sentence_end) / written,
+        "sentence_end_share": sentence_end / written,
         "function_char_share": num_function / max(num_han, 1),
         "num_function_chars": sum([character in text for character in CORE_FUNCTION_CHARACTERS]),
-        "unique_char_ratio": _unique_char_ratio(codes, classes),
+        "unique_char_ratio": unique_char_ratio,
         "url_share": num_url_chars / written,
         "curly_brace_share": (text.count("{") + text.count("}")) / written,
     }
@@ -112,39 +129,58 @@ def term_measures(terms: TermCounts, written: int) -> dict[str, Any]:
     }
 
 
-def _fields_of(record: LineMeasures | Repetition | Structure) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__slots__}
-
-
 def _density(weight: float, written: int) -> float:
     return max(0.0, weight) * _PER_THOUSAND / written
 
 
-def _unique_char_ratio(codes: Codes, classes: Classes) -> float:
-    start = slice(2 * _DISTINCT_WINDOW)
-    window = codes[start][classes[start] != CharClass.BLANK][:_DISTINCT_WINDOW]
-    if not len(window):
-        return 0.0
-    window.sort()
-    return (1 + int(np.count_nonzero(window[1:] != window[:-1]))) / len(window)
+def _unique_char_ratios(joined: JoinedTexts) -> list[float]:
+    """Different characters among the first written ones of each text; blanks stretch that window twofold at most."""
+    starts = joined.starts
+    written = joined.classes != CharClass.BLANK
+    ranks = written.cumsum()
+    before = ranks[starts] - written[starts]
+    window = written & (ranks <= (before + _DISTINCT_WINDOW)[joined.numbers])
+    window &= np.arange(len(ranks)) < (starts + 2 * _DISTINCT_WINDOW)[joined.numbers]
+    codes, numbers, sizes = joined.codes[window], joined.numbers[window], joined.count(window)
+    for start, end in pairwise(accumulate(sizes, initial=0)):
+        codes[start:end].sort()
+    is_new = np.ones(len(codes), dtype=np.bool_)
+    is_new[1:] = (codes[1:] != codes[:-1]) | (numbers[1:] != numbers[:-1])
+    num_different = np.bincount(numbers[is_new], minlength=len(sizes)).tolist()
+    return [different / max(size, 1) for different, size in zip(num_different, sizes, strict=True)]
 
 
 _IS_REPEATABLE = np.ones(NUM_CLASSES, dtype=np.bool_)
 _IS_REPEATABLE[[CharClass.BLANK, CharClass.BOX, CharClass.RULE]] = False
 
 
-def _repeatable_codes(codes: Codes, classes: Classes, lines: list[str], labels: frozenset[str]) -> Codes:
-    """The characters whose repetition says something: no blanks, no rules, no lines that repeat by design."""
-    if labels:
-        codes = codes_of("".join([line for line in lines if line not in labels]))
-        classes = class_table().take(codes)
-    return codes[_IS_REPEATABLE.take(classes)]
+def _measure_repetition(joined: JoinedTexts, lines: Sequence[_Lines]) -> list[Repetition]:
+    """Repetition of what says something: no blanks, no rules, no lines that repeat by design."""
+    if any(each.labels for each in lines):
+        texts = zip(joined.texts, lines, strict=True)
+        joined = join_texts([_without_labels(each) if each.labels else text for text, each in texts])
+    repeatable = _IS_REPEATABLE.take(joined.classes)
+    return measure_repetition(joined.codes[repeatable], joined.count(repeatable))
 
 
-def _num_mojibake(codes: Codes, counts: Sequence[int], terms: TermCounts) -> int:
-    found = counts[CharClass.REPLACEMENT] + _MOJIBAKE_TERM_CHARS * terms.num_occurrences(TermCategory.MOJIBAKE)
-    if counts[CharClass.LATIN_1] > 1:
+def _without_labels(lines: _Lines) -> str:
+    return "".join([line for line in lines.lines if line not in lines.labels])
+
+
+def _num_mojibake(joined: JoinedTexts, counts: Sequence[Sequence[int]], terms: Sequence[TermCounts]) -> list[int]:
+    """Characters of broken encoding in each text."""
+    replacements = [each[CharClass.REPLACEMENT] for each in counts]
+    debris = [0] * len(counts)
+    if any(each[CharClass.LATIN_1] > 1 for each in counts):
         # UTF-8 read as Latin-1 shows a lead byte (U+00C2 to U+00EF) before a continuation byte (U+0080 to U+00BF).
+        codes = joined.codes
         leads = (codes[:-1] >= 0xC2) & (codes[:-1] <= 0xEF)
-        found += 2 * int(np.count_nonzero(leads & (codes[1:] >= 0x80) & (codes[1:] <= 0xBF)))
-    return found
+        marks = np.append(leads & (codes[1:] >= 0x80) & (codes[1:] <= 0xBF), False)
+        debris = [
+            2 * pairs if each[CharClass.LATIN_1] > 1 else 0
+            for pairs, each in zip(joined.count(marks), counts, strict=True)
+        ]
+    return [
+        replaced + pairs + _MOJIBAKE_TERM_CHARS * found.num_occurrences(TermCategory.MOJIBAKE)
+        for replaced, pairs, found in zip(replacements, debris, terms, strict=True)
+    ]

@@ -6,7 +6,11 @@ The rules of Gopher (Rae et al. 2021, A1.1 and Table A1), C4 (Raffel et al. 2020
 punctuation the full Chinese set.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+# So many documents at a time make short ones cheap; more gain nothing.
+BATCH_DOCUMENTS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +165,12 @@ def measure(text: str) -> Measures:
     Empty text, text of blanks only and text without ideographs are defined: counts and shares are 0 where there is
     nothing to count.
     """
+    return measure_each([text])[0]
+
+
+def measure_each(texts: Sequence[str]) -> list[Measures]:
+    """Measure each of `texts` as `measure` does; together, short texts take a third of the time."""
     # numpy comes with it, which an import of tw_corpus must not wait for.
     from tw_corpus._features import compute_measures
 
-    return compute_measures(text)
+    return compute_measures(texts)

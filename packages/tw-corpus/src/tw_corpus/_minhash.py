@@ -24,29 +24,39 @@ class MinHashOptions:
 
     Two texts with Jaccard similarity s of their shingles share a bucket with probability
     1 - (1 - s^hashes_per_bucket)^num_buckets: 0.92 at s = 0.8 and 0.56 at s = 0.7 with the defaults, which are those of
-    FineWeb2 for buckets and hashes; shingles are of characters instead of words.
+    FineWeb2 for buckets and hashes; shingles are of characters instead of words. Of the pairs that share a bucket only
+    those stay whose whole signatures agree often enough: chance brings together pairs of s = 0.6 too.
 
     Attributes:
         shingle_chars: characters per shingle, >= 1.
         num_buckets: buckets, >= 1.
         hashes_per_bucket: hashes that must agree within a bucket, >= 1.
         min_shingles: texts with fewer shingles are never near-duplicates of another, >= 1.
-        seed: of the hash functions.
+        min_agreement: least share of all hashes that must agree, which estimates s, in (0, 1]; None asks for a bucket
+            only.
+        seed: of the hash functions, >= 0.
 
     Raises:
-        ConfigError: a number is below 1.
+        ConfigError: a number is out of its range.
     """
 
     shingle_chars: int = 5
     num_buckets: int = 14
     hashes_per_bucket: int = 8
     min_shingles: int = 20
+    min_agreement: float | None = 0.75
     seed: int = 1
 
     def __post_init__(self) -> None:
         for name in ("shingle_chars", "num_buckets", "hashes_per_bucket", "min_shingles"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give a number >= 1")
+        if self.min_agreement is not None and not 0 < self.min_agreement <= 1:
+            raise ConfigError(
+                f"min_agreement is {self.min_agreement}; give a share in (0, 1], or null for a bucket only"
+            )
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}; give a number >= 0")
 
     @property
     def num_hashes(self) -> int:

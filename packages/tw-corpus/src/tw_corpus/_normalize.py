@@ -67,10 +67,12 @@ _COMPATIBILITY = "\u2e80-\u2ef3\u2f00-\u2fd5\uf900-\ufaff\U0002f800-\U0002fa1f"
 _PRIVATE_USE = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
 _FULL_WIDTH = "\uff10-\uff19\uff21-\uff3a\uff41-\uff5a"
 
-# One scan decides whether a text needs any work; most web text needs none beyond spaces.
-_CANDIDATE = re.compile(
-    f"[{_SPACES}{_LINE_ENDS}{_CONTROLS}{_INVISIBLE}{_COMPATIBILITY}{_PRIVATE_USE}{_FULL_WIDTH}\ud800-\udfff]"
-)
+# One scan decides whether a text needs any work; most web text needs none beyond spaces. It takes all characters beyond
+# the first plane, of which a second look leaves few: each range of theirs would be compared with every character.
+_CANDIDATES = f"{_SPACES}{_LINE_ENDS}{_CONTROLS}{_INVISIBLE}{_COMPATIBILITY}{_PRIVATE_USE}{_FULL_WIDTH}\ud800-\udfff"
+_FIRST_PLANE_CANDIDATES = re.sub("[\U00010000-\U0010ffff]-?", "", _CANDIDATES)
+_SCANNED = re.compile(f"[{_FIRST_PLANE_CANDIDATES}\U00010000-\U0010ffff]")
+_CANDIDATE = re.compile(f"[{_CANDIDATES}]")
 _KINDS = {
     "full_width": re.compile(f"[{_FULL_WIDTH}]"),
     "spaces": re.compile(f"[{_SPACES}]"),
@@ -118,10 +120,18 @@ def normalize(text: str) -> Normalized:
         The text and the counts of what changed. Empty text gives empty text and zero counts.
     """
     changes = _UNCHANGED
-    candidates = Counter(_CANDIDATE.findall(text))
+    candidates = _candidates(text)
     if candidates:
         text, changes = _map_characters(text, candidates)
     return _tidy_lines(text, changes)
+
+
+def _candidates(text: str) -> Counter[str]:
+    """Occurrences of each character that may have to change."""
+    found = Counter(_SCANNED.findall(text))
+    if found and max(found) > "\uffff":
+        return Counter({character: count for character, count in found.items() if _CANDIDATE.match(character)})
+    return found
 
 
 def _map_characters(text: str, candidates: Counter[str]) -> tuple[str, NormalizationChanges]:
@@ -131,7 +141,7 @@ def _map_characters(text: str, candidates: Counter[str]) -> tuple[str, Normaliza
         text = _SURROGATE_PAIR.sub(_join_surrogates, text)
         text, surrogates = _SURROGATE.subn("\ufffd", text)
         # A joined pair can be any character of the supplementary planes: look again.
-        candidates = Counter(_CANDIDATE.findall(text))
+        candidates = _candidates(text)
     line_ends = 0
     if any(character in candidates for character in _LINE_ENDS):
         text, line_ends = _LINE_END.subn("\n", text)

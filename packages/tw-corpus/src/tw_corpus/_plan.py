@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tw_corpus.readers import FileFormat, FoundFile
+from twllm_runs import write_text_atomic
 from twllm_types import ConfigError
 
 
@@ -57,12 +58,12 @@ class StoredTasks:
 
 
 def store_tasks(tasks: Sequence[Sequence[FoundFile]], folder: Path) -> StoredTasks:
-    """Write tasks to `folder`, replacing what is there."""
+    """Write tasks to `folder`, replacing what is there, each whole: a job of an earlier start may be reading."""
     folder.mkdir(parents=True, exist_ok=True)
     for rank, files in enumerate(tasks):
         rows = [[str(file.path), file.name, str(file.format), file.num_bytes] for file in files]
         # ASCII with escapes, since a file name may hold bytes that are no UTF-8
-        (folder / f"{rank:05d}.json").write_text(json.dumps(rows), encoding="ascii")
+        write_text_atomic(folder / f"{rank:05d}.json", json.dumps(rows))
     return StoredTasks(folder=folder, num_tasks=len(tasks))
 
 

@@ -17,6 +17,7 @@ class FaultReason(StrEnum):
     """Why something could not be read. The strings are stable: reports and tests rely on them."""
 
     UNREADABLE_FILE = "unreadable_file"  # the system refused (permission, disk error), or no regular file
+    CHANGED_FILE = "changed_file"  # its size is another than when the run was planned
     UNKNOWN_FORMAT = "unknown_format"  # no reader for this name, or the content is not what the name says
     EMPTY_FILE = "empty_file"  # no byte in it
     TRUNCATED_ARCHIVE = "truncated_archive"  # the file ends in the middle of a compressed stream or record

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tw_corpus._pii import redact
+from tw_corpus._plugin_summary import QUANTILES
 from tw_corpus._summary import genre_pass_rates
 from tw_corpus._tally import EXACT_DUPLICATE, KEPT, NEAR_DUPLICATE, NearMiss, Tally, totals
 from tw_corpus._tally import Sample as TallySample
@@ -58,6 +60,7 @@ def render_curation_report(manifest: RunManifest, summary: JsonObject, documents
             _near(documents),
             _samples(documents),
             _language(content),
+            *_plugins(content),
             _contamination(content),
             _reading(content),
             _files(contaminated=bool(content["contamination"])),
@@ -68,7 +71,7 @@ def render_curation_report(manifest: RunManifest, summary: JsonObject, documents
 
 def _overview(content: Any, documents: Tally) -> Section:
     counts, timing = content["counts"], content["timing"]
-    num_documents = documents.num_documents.total()
+    num_judged = documents.num_documents.total() - counts["num_unmeasured"]
     passed = counts["num_kept"] + counts["num_duplicates"] + counts["num_near_duplicates"]
     kept_chars = totals(documents.num_chars, 2).get((KEPT,), 0)
     figures = Figures(
@@ -76,18 +79,26 @@ def _overview(content: Any, documents: Tally) -> Section:
             Figure(label="records read", value=counts["num_records"]),
             Figure(label="documents kept", value=counts["num_kept"], note=f"{kept_chars:,} characters"),
             Figure(label="rejected by a rule", value=counts["num_rejected"]),
+            *_unmeasured(counts),
             Figure(label="exact duplicates", value=counts["num_duplicates"]),
             Figure(label="near-duplicates", value=counts["num_near_duplicates"]),
             Figure(label="faults", value=counts["num_faults"], note="could not be read; see faults.jsonl"),
             Figure(
                 label="passed the rules",
-                value=proportion_estimate(passed, num_documents),
+                value=proportion_estimate(passed, num_judged),
                 note="duplicates count as passed",
             ),
             _throughput(timing),
         )
     )
     return Section(title="Overview", blocks=(figures,))
+
+
+def _unmeasured(counts: Any) -> tuple[Figure, ...]:
+    num_unmeasured = counts["num_unmeasured"]
+    if not num_unmeasured:
+        return ()
+    return (Figure(label="not measured", value=num_unmeasured, note="a plug-in measure with a threshold failed"),)
 
 
 def _throughput(timing: Any) -> Figure:
@@ -109,11 +120,11 @@ def _funnel(documents: Tally) -> Section:
     def bar(name: str) -> Bar:
         kept = by_input.get((name, KEPT), 0)
         duplicates = by_input.get((name, EXACT_DUPLICATE), 0) + by_input.get((name, NEAR_DUPLICATE), 0)
-        return Bar(label=name, values=(kept, duplicates, sizes[name] - kept - duplicates))
+        return Bar(label=_masked(name), values=(kept, duplicates, sizes[name] - kept - duplicates))
 
     bars = Bars(
         title="Documents by input",
-        series=("kept", "duplicates", "rejected"),
+        series=("kept", "duplicates", "left out"),
         bars=tuple(bar(name) for name in shown),
         scale="common",
         unit="documents",
@@ -129,7 +140,7 @@ def _funnel(documents: Tally) -> Section:
             Column(title="characters", kind=ColumnKind.COUNT),
         ),
         rows=tuple(
-            (name, outcome, count, count / sizes[name], num_chars)
+            (_masked(name), outcome, count, count / sizes[name], num_chars)
             for ((name, outcome), count), num_chars in zip(
                 by_input.items(), totals(documents.num_chars, 0, 2).values(), strict=True
             )
@@ -168,14 +179,19 @@ def _near(documents: Tally) -> Section:
 def _near_sample(miss: NearMiss) -> Sample:
     return Sample(
         text=miss.excerpt,
-        title=miss.id,
+        title=_masked(miss.id),
         tags=(miss.rule, "kept" if miss.kept else "rejected"),
         facts=(
             Fact(name="measured", value=f"{miss.value:.4g}"),
             Fact(name="threshold", value=f"{miss.threshold:.4g}"),
-            Fact(name="input", value=miss.source),
+            Fact(name="input", value=_masked(miss.source)),
         ),
     )
+
+
+def _masked(name: str) -> str:
+    """Return a name as the report shows it; ids and file names may hold personal data too."""
+    return redact(name).text
 
 
 def _samples(documents: Tally) -> Section:
@@ -191,10 +207,10 @@ def _samples(documents: Tally) -> Section:
 def _outcome_sample(sample: TallySample) -> Sample:
     return Sample(
         text=sample.excerpt,
-        title=sample.id,
-        tags=(sample.outcome, sample.source),
+        title=_masked(sample.id),
+        tags=(sample.outcome, _masked(sample.source)),
         facts=(
-            *((Fact(name="decided", value=sample.detail),) if sample.detail else ()),
+            *((Fact(name="decided", value=_masked(sample.detail)),) if sample.detail else ()),
             Fact(name="characters", value=f"{sample.num_chars:,}"),
         ),
     )
@@ -209,6 +225,30 @@ def _language(content: Any) -> Section:
         ),
         intro="The variety is a tag unless the recipe says otherwise; values of personal data are shown nowhere.",
     )
+
+
+def _plugins(content: Any) -> tuple[Section, ...]:
+    rows = content["plugin_measures"]
+    if not rows:
+        return ()
+    table = Table(
+        title="Documents and values by measure",
+        columns=(
+            Column(title="measure", kind=ColumnKind.CODE),
+            *(Column(title=title, kind=ColumnKind.COUNT) for title in ("measured", "passed", "rejected", "failed")),
+            *(Column(title=name, kind=ColumnKind.NUMBER) for name in QUANTILES),
+        ),
+        rows=tuple(map(_plugin_row, rows)),
+        note="quantiles to two significant digits, over the documents that no earlier step dropped",
+    )
+    intro = "Plug-in measures of the recipe. A failure is no value: see the reasons failed_… under Funnel and Samples."
+    return (Section(title="Plug-in measures", blocks=(table,), intro=intro),)
+
+
+def _plugin_row(row: Any) -> tuple[Any, ...]:
+    counts = (row["num_measured"], row["num_passed"], sum(row["rejected"].values()), row["num_failed"])
+    quantiles: Any = row["quantiles"] or dict.fromkeys(QUANTILES)
+    return (row["measure"], *counts, *(quantiles[name] for name in QUANTILES))
 
 
 def _contamination(content: Any) -> Section:
@@ -245,7 +285,7 @@ def _rows(title: str, rows: Any, names: tuple[str, ...]) -> Table:
     return Table(
         title=title,
         columns=(*(Column(title=name) for name in names), Column(title="number", kind=ColumnKind.COUNT)),
-        rows=tuple((*(row[name] for name in names), row["count"]) for row in rows),
+        rows=tuple((*(_masked(row[name]) for name in names), row["count"]) for row in rows),
         note="" if rows else "none",
     )
 

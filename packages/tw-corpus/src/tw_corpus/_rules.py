@@ -1,8 +1,10 @@
 """Quality rules: thresholds on `Measures`, and the decision they lead to. The text is not seen here."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from operator import attrgetter
 
 from tw_corpus._measure import Measures
 from twllm_types import ConfigError
@@ -134,36 +136,80 @@ def _measure_of(key: str) -> str:
 _MEASURE_OF_RULE = {key: _measure_of(key) for key in RULE_KEYS if key != "min_distinct_terms"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checks:
+    """The rules that are on, made ready once for all texts.
+
+    Attributes:
+        reasons: their names, in their order.
+        are_max: whether a greater value fails; else a smaller one does.
+        guards: place of the number of terms that a rule waits for among the values; -1 without one.
+        values_of: gives the values that the rules compare, then those that guards ask for.
+        thresholds_of: gives their thresholds; not kept here, since rules of 1 and of 1.0 are equal.
+    """
+
+    reasons: tuple[str, ...]
+    are_max: tuple[bool, ...]
+    guards: tuple[int, ...]
+    values_of: Callable[[Measures], tuple[float, ...]]
+    thresholds_of: Callable[[QualityRules], tuple[float, ...]]
+
+
+@lru_cache(maxsize=16)
+def _checks(rules: QualityRules) -> _Checks:
+    keys = [key for key in _MEASURE_OF_RULE if getattr(rules, key) is not None]
+    guards = [key for key in keys if key in _TERM_GUARDS and rules.min_distinct_terms is not None]
+    names = [*(_MEASURE_OF_RULE[key] for key in keys), *(_TERM_GUARDS[key] for key in guards)]
+    return _Checks(
+        reasons=tuple(keys),
+        are_max=tuple(key.startswith("max_") for key in keys),
+        guards=tuple(len(keys) + guards.index(key) if key in guards else -1 for key in keys),
+        values_of=_getter(names),
+        thresholds_of=_getter(keys),
+    )
+
+
+def _getter(names: Sequence[str]) -> Callable[[object], tuple[float, ...]]:
+    """What gives the attributes; the last two of them are never looked at: of one name `attrgetter` gives no tuple."""
+    return attrgetter(*names, "__class__", "__class__")
+
+
 def decide(measures: Measures, rules: QualityRules) -> Kept | Rejected:
     """Apply `rules` in the order of their fields; the first that fails gives the reason."""
-    for key, value, threshold in _applicable(measures, rules):
-        if value > threshold if key.startswith("max_") else value < threshold:
+    for key, is_max, value, threshold in _applicable(measures, rules):
+        if value > threshold if is_max else value < threshold:
             return Rejected(reason=key, value=value, threshold=threshold)
     return Kept()
 
 
-def margins(measures: Measures, rules: QualityRules) -> tuple[Margin, ...]:
-    """The distance to every rule that applies, in their order; a term rule whose guard holds it back is left out."""
+def margins(measures: Measures, rules: QualityRules, *, within: float = math.inf) -> tuple[Margin, ...]:
+    """The distance to every rule that applies, in their order; a term rule whose guard holds it back is left out.
+
+    Args:
+        measures: of one text.
+        rules: thresholds.
+        within: a rule whose threshold is farther away than this, on either side, is left out.
+    """
     return tuple(
-        Margin(reason=key, value=value, threshold=threshold, distance=_distance(key, value, threshold))
-        for key, value, threshold in _applicable(measures, rules)
+        [
+            Margin(reason=key, value=value, threshold=threshold, distance=distance)
+            for key, is_max, value, threshold in _applicable(measures, rules)
+            if -within <= (distance := _distance(value, threshold, is_max=is_max)) <= within
+        ]
     )
 
 
-def _applicable(measures: Measures, rules: QualityRules) -> Iterator[tuple[str, float, float]]:
-    """Name, measured value and threshold of each rule that is on and applies."""
-    for key, measure_name in _MEASURE_OF_RULE.items():
-        threshold = getattr(rules, key)
-        if threshold is None:
-            continue
-        guard = _TERM_GUARDS.get(key)
-        if guard and rules.min_distinct_terms is not None and getattr(measures, guard) < rules.min_distinct_terms:
-            continue
-        yield key, getattr(measures, measure_name), threshold
+def _applicable(measures: Measures, rules: QualityRules) -> list[tuple[str, bool, float, float]]:
+    """Name, whether it is a maximum, measured value and threshold of each rule that is on and applies."""
+    ready = _checks(rules)
+    values = ready.values_of(measures)
+    rows = zip(ready.reasons, ready.are_max, values, ready.thresholds_of(rules), ready.guards, strict=False)
+    least = rules.min_distinct_terms or 0
+    return [row[:4] for row in rows if row[4] < 0 or values[row[4]] >= least]
 
 
-def _distance(key: str, value: float, threshold: float) -> float:
-    gap = threshold - value if key.startswith("max_") else value - threshold
+def _distance(value: float, threshold: float, *, is_max: bool) -> float:
+    gap = threshold - value if is_max else value - threshold
     return gap / threshold if threshold else gap
 
 

@@ -4,6 +4,7 @@ The sets are derived from OpenCC (tools/build_script_table.py), less the forms t
 although OpenCC lists them as Simplified (群 峰 床 秘 …).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -52,9 +53,11 @@ class ScriptVerdict:
 # From this share of the deciding characters on, the smaller side is more than slips and proper names: of 1,393
 # Taiwanese documents (calibration half of benchmarks/tw_corpus/quality.py) two machine answers reach it.
 _MIXED_SHARE = 0.1
+# Fewer Simplified-only characters do not tell the script of a text: names and slips.
+MIN_SIMPLIFIED_CHARS = 2
 
 
-def script_of(text: str, *, min_simplified_chars: int = 2) -> ScriptVerdict:
+def script_of(text: str, *, min_simplified_chars: int = MIN_SIMPLIFIED_CHARS) -> ScriptVerdict:
     """Tell the script of `text` from the characters that only one script holds.
 
     Args:
@@ -107,11 +110,16 @@ def count_script(text: str) -> ScriptCounts:
 
 def script_counts(class_counts: "npt.NDArray[np.intp]") -> ScriptCounts:
     """Ideographs, and those of one script only, from the counts of each `CharClass`."""
-    from tw_corpus._characters import CharClass
+    return script_counts_of(class_counts.tolist())
 
-    counts = class_counts.tolist()
+
+def script_counts_of(class_counts: Sequence[int]) -> ScriptCounts:
+    """The same from a list of the counts, whose first six classes are those of ideographs."""
+    han, han_function, simplified, simplified_function, traditional, traditional_function = class_counts[:6]
+    simplified += simplified_function
+    traditional += traditional_function
     return ScriptCounts(
-        num_han=sum(counts[: CharClass.TRADITIONAL_FUNCTION + 1]),
-        num_simplified_only=counts[CharClass.SIMPLIFIED] + counts[CharClass.SIMPLIFIED_FUNCTION],
-        num_traditional_only=counts[CharClass.TRADITIONAL] + counts[CharClass.TRADITIONAL_FUNCTION],
+        num_han=han + han_function + simplified + traditional,
+        num_simplified_only=simplified,
+        num_traditional_only=traditional,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.writers.disk_base import DiskWriter
 
-from tw_corpus._execute import Stage
+from tw_corpus._executors import Stage
 from tw_corpus._plan import StoredTasks
 from tw_corpus._recipe import CurationRecipe, OutputFormat
 from tw_corpus._tally import EXACT_DUPLICATE, NEAR_DUPLICATE, Tally
@@ -23,6 +23,7 @@ from tw_corpus.blocks import (
     NearClusters,
     NearSignature,
     Normalize,
+    PluginFilter,
     Publish,
     Published,
     QualityFilter,
@@ -122,7 +123,7 @@ class Plan:
 
 
 def filter_stage(plan: Plan) -> Stage:
-    """Read, normalise, redact, judge, decontaminate, classify: everything that looks at one document alone."""
+    """Read, normalise, redact, judge, decontaminate, classify, ask plug-ins: all that looks at one document alone."""
     recipe, layout, tally = plan.recipe, plan.layout, Tally()
     attempt = layout.attempt / "filter"
     reader = CorpusReader(
@@ -149,12 +150,15 @@ def filter_stage(plan: Plan) -> Stage:
         steps.append(
             ClassifyVariant(recipe.variants, tally=tally, exclusion_writer=RejectedWriter(attempt / "variant"))
         )
+    if recipe.measures:
+        # last, for nothing costs more: what is dropped before need not be measured
+        steps.append(PluginFilter(recipe.measures, tally=tally, exclusion_writer=RejectedWriter(attempt / "plugin")))
     published = [
         Published(attempt=attempt / "faults", final=layout.faults, suffix=".jsonl"),
         Published(attempt=attempt / "hits", final=layout.hits, suffix=".jsonl"),
         *(
             Published(attempt=attempt / name, final=layout.rejected(name), suffix=_REJECTED)
-            for name in ("quality", "contaminated", "variant")
+            for name in ("quality", "contaminated", "variant", "plugin")
         ),
         Published(attempt=attempt / "kept", final=layout.kept("filter"), suffix=_SHARD, always=True),
     ]
@@ -223,7 +227,15 @@ def _near_stages(plan: Plan) -> Iterator[Stage]:
     yield Stage(name="near-signatures", steps=signing, num_tasks=plan.num_tasks)
     search = near_search(folder / "signatures", folder / "pairs", options)
     yield Stage(name="near-search", steps=search, num_tasks=options.num_buckets)
-    clusters = [NearClusters(folder / "pairs", folder / "clusters", num_tasks=plan.num_tasks)]
+    clusters = [
+        NearClusters(
+            folder / "pairs",
+            folder / "clusters",
+            options,
+            signatures=folder / "signatures",
+            num_tasks=plan.num_tasks,
+        )
+    ]
     yield Stage(name="near-clusters", steps=clusters, num_tasks=1)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
 
+from tw_corpus._plugin_measure import FAILED
+from tw_corpus._plugin_summary import plugin_rows
 from tw_corpus._tally import EXACT_DUPLICATE, KEPT, NEAR_DUPLICATE, Tally, split_key, totals
 from tw_corpus.readers import FoundFile
 from twllm_runs.statistics import proportion_estimate
@@ -18,6 +20,7 @@ class CurationCounts:
         num_records: met by the readers.
         num_kept: documents in the final shards.
         num_rejected: documents that a rule rejected, for the reason that stands with them.
+        num_unmeasured: documents that were left out because a plug-in measure with a threshold failed on them.
         num_duplicates: exact duplicates of an earlier document.
         num_near_duplicates: near-duplicates of an earlier document.
         num_faults: records or files that could not be read.
@@ -27,6 +30,7 @@ class CurationCounts:
     num_records: int
     num_kept: int
     num_rejected: int
+    num_unmeasured: int
     num_duplicates: int
     num_near_duplicates: int
     num_faults: int
@@ -44,11 +48,13 @@ def account(filtered: Tally, written: Tally) -> CurationCounts:
         RunError: the outcomes do not add up to the records, which would be a silent loss.
     """
     outcomes = totals(written.num_documents, 2)
+    num_unmeasured = count_unmeasured(filtered)
     kept = outcomes.get((KEPT,), 0)
     counts = CurationCounts(
         num_records=filtered.num_records.total(),
         num_kept=kept,
-        num_rejected=filtered.num_documents.total(),
+        num_rejected=filtered.num_documents.total() - num_unmeasured,
+        num_unmeasured=num_unmeasured,
         num_duplicates=outcomes.get((EXACT_DUPLICATE,), 0),
         num_near_duplicates=outcomes.get((NEAR_DUPLICATE,), 0),
         num_faults=filtered.faults.total(),
@@ -63,15 +69,23 @@ def account(filtered: Tally, written: Tally) -> CurationCounts:
     return counts
 
 
+def count_unmeasured(documents: Tally) -> int:
+    """Count the documents that were left out because a plug-in measure failed on them."""
+    return sum(count for (outcome,), count in totals(documents.num_documents, 2).items() if outcome.startswith(FAILED))
+
+
 def genre_pass_rates(documents: Tally) -> dict[str, Estimate]:
     """Return the share of each genre's documents that no rule rejected, with its Wilson interval.
 
     Args:
-        documents: of both stages, merged. Duplicates count as passed: their text is good.
+        documents: of both stages, merged. Duplicates count as passed: their text is good. Documents that a plug-in
+            measure failed on count in neither number.
     """
     passed: dict[str, int] = {}
     seen: dict[str, int] = {}
     for (genre, outcome), count in totals(documents.num_documents, 1, 2).items():
+        if outcome.startswith(FAILED):
+            continue
         seen[genre] = seen.get(genre, 0) + count
         if outcome in (KEPT, EXACT_DUPLICATE, NEAR_DUPLICATE):
             passed[genre] = passed.get(genre, 0) + count
@@ -111,6 +125,7 @@ def summarize(
         "boilerplate_lines": dict(sorted(documents.boilerplate.items())),
         "variants": _rows(documents.variants, ("variant", "script", "converted")),
         "personal_data": dict(sorted(documents.pii.items())),
+        "plugin_measures": plugin_rows(documents),
         "timing": {
             "seconds": None if seconds is None else round(seconds, 3),
             "input_bytes_per_second": None if seconds is None else round(num_bytes / seconds, 1),

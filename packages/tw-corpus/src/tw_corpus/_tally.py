@@ -7,9 +7,10 @@ commutative, so the result depends neither on the number of workers nor on the o
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+from tw_corpus._pii import PLACEHOLDERS, find_pii
 from twllm_types import ArtifactError, JsonObject
 
 KEPT = "kept"
@@ -19,7 +20,8 @@ INPUT_FIELD = "input"
 NUM_SAMPLES = 12
 NUM_NEAR = 12
 EXCERPT_CHARS = 600
-_NEAR_MARGIN = 0.1
+_LONGEST_VALUE_CHARS = 400
+NEAR_MARGIN = 0.1
 _COUNTERS = (
     "num_documents",
     "num_chars",
@@ -32,6 +34,8 @@ _COUNTERS = (
     "scripts",
     "variants",
     "pii",
+    "plugin_outcomes",
+    "plugin_values",
 )
 
 
@@ -45,7 +49,7 @@ class Sample:
         source: input that the document came from.
         outcome: `kept` or the reason of rejection.
         detail: what decided, in words; empty for kept documents.
-        excerpt: beginning of the text.
+        excerpt: beginning of the text, personal data masked.
         num_chars: length of the whole text in characters.
     """
 
@@ -70,7 +74,7 @@ class NearMiss:
         kept: on which side the document fell.
         value: measured.
         threshold: of the rule.
-        excerpt: beginning of the text.
+        excerpt: beginning of the text, personal data masked.
     """
 
     margin: float
@@ -99,6 +103,8 @@ class Tally:
         scripts: documents, by script.
         variants: documents, by (variety of the wording, script, "converted" or "-").
         pii: personal data found, by kind.
+        plugin_outcomes: documents that came to a plug-in measure, by (measure, outcome).
+        plugin_values: documents that it measured, by (measure, value to two significant digits).
         samples: by outcome.
         near: by rule.
     """
@@ -114,6 +120,8 @@ class Tally:
     scripts: Counter[str] = field(default_factory=Counter[str])
     variants: Counter[str] = field(default_factory=Counter[str])
     pii: Counter[str] = field(default_factory=Counter[str])
+    plugin_outcomes: Counter[str] = field(default_factory=Counter[str])
+    plugin_values: Counter[str] = field(default_factory=Counter[str])
     samples: dict[str, list[Sample]] = field(default_factory=dict[str, list[Sample]])
     near: dict[str, list[NearMiss]] = field(default_factory=dict[str, list[NearMiss]])
 
@@ -130,15 +138,24 @@ class Tally:
             source=source,
             outcome=outcome,
             detail=detail,
-            excerpt=text[:EXCERPT_CHARS],
+            excerpt=text,
             num_chars=len(text),
         )
-        self.samples[outcome] = _smallest_samples([*self.samples.get(outcome, ()), sample])
+        chosen = _smallest_samples([*self.samples.get(outcome, ()), sample])
+        # only what is shown is searched for personal data
+        self.samples[outcome] = [replace(row, excerpt=_excerpt(text)) if row is sample else row for row in chosen]
 
     def add_near(self, miss: NearMiss) -> None:
-        """Offer a document as one of the nearest to its threshold; far ones are not kept."""
-        if miss.margin <= _NEAR_MARGIN:
-            self.near[miss.rule] = _nearest([*self.near.get(miss.rule, ()), miss])
+        """Offer a document as one of the nearest to its threshold; far ones are not kept.
+
+        Args:
+            miss: its excerpt may be the whole text; it is cut and masked here.
+        """
+        if miss.margin <= NEAR_MARGIN:
+            nearest = _nearest([*self.near.get(miss.rule, ()), miss])
+            self.near[miss.rule] = [
+                replace(row, excerpt=_excerpt(miss.excerpt)) if row is miss else row for row in nearest
+            ]
 
     def merge(self, other: "Tally") -> None:
         """Add the counts of `other`."""
@@ -198,6 +215,18 @@ def totals(counter: Mapping[str, int], *positions: int) -> dict[tuple[str, ...],
         parts = split_key(key)
         sums[tuple(parts[position] for position in positions)] += count
     return dict(sorted(sums.items()))
+
+
+def _excerpt(text: str) -> str:
+    """Return the first `EXCERPT_CHARS` characters with personal data masked, also where the recipe leaves it."""
+    pieces: list[str] = []
+    end = 0
+    # a value that the cut would split is seen whole
+    for finding in find_pii(text[: EXCERPT_CHARS + _LONGEST_VALUE_CHARS]):
+        if finding.start < EXCERPT_CHARS:
+            pieces += [text[end : finding.start], PLACEHOLDERS[finding.kind]]
+            end = finding.end
+    return "".join([*pieces, text[end:EXCERPT_CHARS]])
 
 
 def _smallest_samples(samples: Iterable[Sample]) -> list[Sample]:

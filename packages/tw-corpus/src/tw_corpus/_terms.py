@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tw_corpus._characters import Codes
+from tw_corpus._joined import JoinedTexts
 
 
 class TermCategory(StrEnum):
@@ -120,12 +121,30 @@ def count_terms(text: str, codes: Codes) -> TermCounts:
     Args:
         text: any string.
         codes: its code points (`codes_of(text)`), which the caller has at hand.
+    """
+    return TermCounts(occurrences=Counter([term for _, term in _occurrences(text, codes)]))
+
+
+def count_terms_of_each(joined: JoinedTexts) -> list[TermCounts]:
+    """Find the terms in each of some texts; no term holds the line feed that parts them."""
+    occurrences = _occurrences(joined.text, joined.codes)
+    if len(joined.texts) == 1:
+        return [TermCounts(occurrences=Counter([term for _, term in occurrences]))]
+    found = [Counter[Term]() for _ in joined.texts]
+    numbers: list[int] = joined.numbers[[position for position, _ in occurrences]].tolist() if occurrences else []
+    for number, (_, term) in zip(numbers, occurrences, strict=True):
+        found[number][term] += 1
+    return [TermCounts(occurrences=each) for each in found]
+
+
+def _occurrences(text: str, codes: Codes) -> list[tuple[int, Term]]:
+    """Position of each term.
 
     Two or three characters select the positions where a term may start, all at once; only those are compared.
     """
     text, codes = _lower_case(text, codes)
     index = _index()
-    found: Counter[Term] = Counter()
+    found: list[tuple[int, Term]] = []
     end = 0
     for offset in range(0, len(codes) - 1, _BLOCK):
         for place in _candidates(codes[offset : offset + _BLOCK + 2], index):
@@ -134,15 +153,15 @@ def count_terms(text: str, codes: Codes) -> TermCounts:
                 continue
             for form, term in index.longer.get(text[position : position + 3], ()):
                 if text.startswith(form, position):
-                    found[term] += 1
+                    found.append((position, term))
                     end = position + len(form)
                     break
             else:
                 term = index.pairs.get(text[position : position + 2])
                 if term is not None:
-                    found[term] += 1
+                    found.append((position, term))
                     end = position + 2
-    return TermCounts(occurrences=found)
+    return found
 
 
 def _candidates(codes: Codes, index: _Index) -> list[int]:

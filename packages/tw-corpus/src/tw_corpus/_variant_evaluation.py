@@ -25,7 +25,7 @@ from tw_corpus._variant_training_samples import (
     streams,
 )
 from twllm_runs.statistics import bootstrap_estimate, proportion_estimate, ratio_estimate
-from twllm_types import Estimate, EstimateUnit, JsonObject
+from twllm_types import DataError, Estimate, EstimateUnit, JsonObject
 
 # Ideographs in the longer texts.
 LENGTHS = (50, 200, 1000)
@@ -74,14 +74,17 @@ def evaluate_variants(data_folder: Path, *, model_path: Path | None = None, seed
         label with 95 % intervals, share of right scripts, and the area under the curve of converted text.
 
     Raises:
-        DataError: a file of the folder is missing or not as its README says.
+        DataError: a file of the folder is missing or not as its README says, or no row falls into the test part.
         ArtifactError: the model cannot be used.
         MissingDependencyError: the package `opencc` is not installed.
     """
     convert = load_converter()
     model = load_variant_model(model_path)
+    held_out = held_out_samples(read_rows(data_folder), seed=seed)
+    if not any(held_out.values()):
+        raise DataError(f"{data_folder}: no sentence falls into the test part; give all files of zh_variants")
     found: JsonObject = {}
-    for name, samples in held_out_samples(read_rows(data_folder), seed=seed).items():
+    for name, samples in held_out.items():
         scored = score(model, in_both_scripts(samples, convert))
         found[name] = {
             "num_texts": len(scored),

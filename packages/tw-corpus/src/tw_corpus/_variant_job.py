@@ -29,11 +29,13 @@ class VariantRun:
         folder: where it stands.
         state: what was found on opening; a finished run is not done again.
         summary: what stands in `summary.json`.
+        empty_files: files of the data folder without any line.
     """
 
     folder: Path
     state: RunState
     summary: JsonObject
+    empty_files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +86,17 @@ def classify_file(
 
     Raises:
         ArtifactError: the model cannot be used.
-        ConfigError: `output` is the input.
+        ConfigError: `output` is the input, or `max_evidence` is below 0.
         DataError: there is no such input.
         RunError: the output cannot be written.
     """
+    from tw_corpus._variant._classify import check_max_evidence
+
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     if output.resolve() == path.resolve():
         raise ConfigError(f"--output {output}: is the input; give another file")
+    check_max_evidence(max_evidence)
     loaded = load_variant_model(model)
     labels: Counter[Variant] = Counter()
     scripts: Counter[Script] = Counter()
@@ -153,7 +158,7 @@ def run_training(data_folder: Path, output: Path, *, seed: int = 0) -> VariantRu
         MissingDependencyError: the package `opencc` is not installed.
     """
     from tw_corpus._variant_training import train_variant_model
-    from tw_corpus._variant_training_rows import FILES
+    from tw_corpus._variant_training_rows import FILES, empty_files
 
     with open_run(
         output,
@@ -166,7 +171,8 @@ def run_training(data_folder: Path, output: Path, *, seed: int = 0) -> VariantRu
         if run.state is not RunState.FINISHED:
             trained = train_variant_model(data_folder, run.folder / MODEL_NAME, seed=seed)
             run.finish({"num_bytes": trained.num_bytes, "card": trained.card})
-        return VariantRun(folder=run.folder, state=run.state, summary=run.result)
+        empty = tuple(empty_files(data_folder))
+        return VariantRun(folder=run.folder, state=run.state, summary=run.result, empty_files=empty)
 
 
 def _model_hash(model: Path | None) -> str:
@@ -182,7 +188,7 @@ def run_evaluation(data_folder: Path, output: Path, *, model: Path | None = None
         MissingDependencyError: the package `opencc` is not installed.
     """
     from tw_corpus._variant_evaluation import evaluate_variants
-    from tw_corpus._variant_training_rows import FILES
+    from tw_corpus._variant_training_rows import FILES, empty_files
 
     with open_run(
         output,
@@ -194,4 +200,5 @@ def run_evaluation(data_folder: Path, output: Path, *, model: Path | None = None
     ) as run:
         if run.state is not RunState.FINISHED:
             run.finish(evaluate_variants(data_folder, model_path=model, seed=seed))
-        return VariantRun(folder=run.folder, state=run.state, summary=run.result)
+        empty = tuple(empty_files(data_folder))
+        return VariantRun(folder=run.folder, state=run.state, summary=run.result, empty_files=empty)

@@ -1,6 +1,6 @@
 """Tables of the commands on varieties, for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from rich.console import Console
@@ -32,6 +32,12 @@ def show_evaluation(console: Console, figures: JsonObject) -> None:
         console.print(
             f"script right: {_written(found['script'])}; converted AUROC: {_written(found['converted_auroc'])}"
         )
+
+
+def show_empty_files(console: Console, names: Sequence[str]) -> None:
+    """Name the files that gave no row; nothing where all did."""
+    if names:
+        console.print(f"without any row: {', '.join(names)}")
 
 
 def _written(figure: JsonValue) -> str:

@@ -236,5 +236,6 @@ def _difference_gradient(rough: Doubles) -> Doubles:
 def interpolation_basis(num_han: npt.NDArray[np.integer], lengths: Doubles) -> Doubles:
     """Weights of linear interpolation between the logarithms of `lengths`, shape (N, K); constant outside."""
     at = np.log(np.maximum(num_han, 1))
-    columns = [np.interp(at, np.log(lengths), unit) for unit in np.eye(len(lengths))]
+    units: Doubles = np.eye(len(lengths), dtype=np.float64)
+    columns: list[Doubles] = [np.interp(at, np.log(lengths), unit) for unit in units]
     return np.stack(columns, axis=1)

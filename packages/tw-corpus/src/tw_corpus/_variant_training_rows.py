@@ -6,6 +6,7 @@ term pairs of zhtw (MIT), and of the software translations those of django-allau
 
 import gzip
 import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def read_rows(data_folder: Path) -> list[Row]:
     """All rows that may be used, in the order of the files.
 
     Raises:
-        DataError: a file is missing or a line is not what the folder's README says.
+        DataError: a file is missing or damaged, a line is not what the folder's README says, or no file holds a row.
     """
     rows: list[Row] = []
     for name, convert in FILES.items():
@@ -80,14 +81,29 @@ def read_rows(data_folder: Path) -> list[Row]:
                 raise DataError(
                     f"{path}:{number}: not a row as zh_variants/README.md describes ({error!r}); take the file again"
                 ) from error
+    if not rows:
+        raise DataError(f"{data_folder}: no file of it holds a row; give the folder zh_variants of the shared data")
     return rows
 
 
-def _read_lines(path: Path) -> Iterator[_Json]:
+def empty_files(data_folder: Path) -> list[str]:
+    """Names of the files without any line, of which `read_rows` gives no row.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    return [name for name in FILES if not _content(data_folder / name).strip()]
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except OSError as error:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); give the folder zh_variants of the shared data") from error
+
+
+def _read_lines(path: Path) -> Iterator[_Json]:
+    content = _content(path)
     for number, line in enumerate(content.splitlines(), 1):
         try:
             yield cast("_Json", orjson.loads(line))

@@ -174,7 +174,7 @@ def shuffled(stream: Stream, rng: np.random.Generator) -> Stream:
     """The stream in another order where its sentences never stood side by side, else turned to another beginning."""
     size = len(stream.sentences)
     order = rng.permutation(size) if stream.joined else np.roll(np.arange(size), -int(rng.integers(size)))
-    return replace(stream, sentences=tuple(stream.sentences[index] for index in order))
+    return replace(stream, sentences=tuple(stream.sentences[int(index)] for index in order.tolist()))
 
 
 def runs(stream: Stream, num_han: int) -> Iterator[Sample]:

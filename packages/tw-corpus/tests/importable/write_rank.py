@@ -1,7 +1,8 @@
-"""A datatrove block for the tests of the worker pool; workers import it by name."""
+"""A datatrove block for the tests of the executors; workers import it by name."""
 
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -25,9 +26,16 @@ class WriteRank(PipelineStep):
             os.kill(os.getpid(), signal.SIGKILL)
         if rank == 1 and self.failure == "disk":
             raise OSError(28, "No space left on device", "shard")
+        if rank == 1 and self.failure == "files":
+            raise OSError(24, "Too many open files", "shard")
         if rank == 1 and self.failure == "data":
             raise DataError("pages.jsonl: line 3 is wrong; mend it")
         if rank == 1 and self.failure == "bug":
             raise ZeroDivisionError("division by zero")
+        if rank == 1 and self.failure == "waits":
+            mark = self.folder / "waiting"
+            mark.touch()
+            while mark.exists():
+                time.sleep(0.01)
         with (self.folder / str(rank)).open("a", encoding="ascii") as file:
             file.write(str(world_size))

@@ -1,6 +1,6 @@
-"""The form of a Taiwanese postal address in folded text, as one pattern.
+"""The form of a Taiwanese postal address in folded text, as one pattern, and where it can begin.
 
-Every repetition is bounded and the text it runs on is a window of some eighty characters, so its time is too.
+Every repetition is bounded, so the time of one attempt is too.
 """
 
 import re
@@ -44,3 +44,14 @@ def address_pattern() -> re.Pattern[str]:
         rf"|{_ROAD_ALONE}(?={_NUMBER}[段巷弄衖]){_PARTS})"
         rf"{_HOUSE}"
     )
+
+
+@lru_cache(maxsize=1)
+def head_pattern() -> re.Pattern[str]:
+    """Return the pattern, of no length, of all places where `address_pattern` can begin, less the postal code."""
+    return re.compile(f"(?=(?:臺灣省|台灣省)?{_COUNTY}|{_ALONE}|{_ROAD_ALONE}{_NUMBER}[段巷弄衖])")
+
+
+# The postal code that may stand before a county; to be searched up to where the county begins.
+POSTAL_CODE = re.compile(r"(?<![0-9A-Za-z_.\-])\d{3}(?:-?\d{2,3})? ?\Z")
+COUNTY = re.compile(_COUNTY)

@@ -13,6 +13,8 @@ LETTER_VALUES = dict(
 )
 _ID_WEIGHTS = (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1)
 _UBN_WEIGHTS = (1, 2, 1, 2, 1, 2, 4, 1)
+# Digit sum of digit x weight, by place and digit.
+_UBN_SUMS = tuple({str(digit): sum(divmod(digit * weight, 10)) for digit in range(10)} for weight in _UBN_WEIGHTS)
 _UBN_TWO_WAY = 6  # index of the digit that may count one more where it is 7
 _NATIONAL = re.compile(r"[A-Z][12]\d{8}", re.ASCII)
 _ARC_NEW = re.compile(r"[A-Z][89]\d{8}", re.ASCII)
@@ -76,7 +78,7 @@ def is_ubn(value: str, rule: UbnRule = UbnRule.SINCE_2023) -> bool:
     """
     if _UBN.fullmatch(value) is None:
         return False
-    total = sum(sum(divmod(int(digit) * weight, 10)) for digit, weight in zip(value, _UBN_WEIGHTS, strict=True))
+    total = sum([sums[digit] for sums, digit in zip(_UBN_SUMS, value, strict=True)])
     modulus = 5 if rule is UbnRule.SINCE_2023 else 10
     return total % modulus == 0 or (value[_UBN_TWO_WAY] == "7" and (total + 1) % modulus == 0)
 

@@ -12,9 +12,9 @@ _DONATION_WORDS = ("捐贈碼", "愛心碼", "捐贈代碼", "捐赠码", "爱�
 _ALNUM = "0-9A-Za-z\uff10-\uff19\uff21-\uff3a\uff41-\uff5a"
 _CODE = r"0-9A-Z.+\-\uff10-\uff19\uff21-\uff3a\uff0e\uff0b\uff0d"
 # The seven characters may be full stops, so one that ends a sentence is allowed behind them.
-_CARRIER = re.compile(
-    rf"(?<![{_ALNUM}/._])[/\uff0f]([{_CODE}]{{7}})(?![{_ALNUM}_/+\-]|\[遮蔽:)(?!\.(?:[{_ALNUM}.+\-/]|\[遮蔽:))"
-)
+_CARRIER = re.compile(rf"[/\uff0f]([{_CODE}]{{7}})(?![{_ALNUM}_/+\-]|\[遮蔽:)(?!\.(?:[{_ALNUM}.+\-/]|\[遮蔽:))")
+# A slash behind one of these belongs to a path or a number, unless what stands before it is a finding.
+_JOINED = re.compile(rf"[{_ALNUM}/._]")
 _DONATION = re.compile(
     rf"(?:捐贈碼|愛心碼|捐贈代碼|捐赠码|爱心码)[^{_ALNUM}\[\]。]{{0,12}}([{DIGITS}]{{3,7}})"
     rf"(?![{_ALNUM}_\-/]| ?[年月日元個份次%])"
@@ -35,6 +35,20 @@ def code_candidates(text: str) -> list[Candidate]:
     if has_donation:
         found += _matches(PiiKind.EINVOICE_DONATION, _DONATION, text)
     return found
+
+
+def is_part_of_path(candidate: Candidate, text: str, last_end: int) -> bool:
+    """Tell whether the slash of a carrier goes on with what stands before it.
+
+    Args:
+        candidate: the form, of any kind.
+        text: the whole text.
+        last_end: where the last finding or placeholder before it ends. Directly behind one a carrier begins, whether
+            the finding is masked yet or not; so masking is idempotent.
+    """
+    if candidate.kind is not PiiKind.EINVOICE_BARCODE or candidate.start in {0, last_end}:
+        return False
+    return _JOINED.match(text, candidate.start - 1) is not None
 
 
 def _matches(kind: PiiKind, pattern: re.Pattern[str], text: str) -> Iterator[Candidate]:

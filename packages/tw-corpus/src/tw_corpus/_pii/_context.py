@@ -5,7 +5,6 @@ makes masking idempotent.
 """
 
 import re
-from collections.abc import Sequence
 
 from tw_corpus._pii._kinds import PiiKind
 
@@ -42,29 +41,31 @@ _WORDS = {
 }
 
 
-def left_words(text: str, position: int, spans: Sequence[tuple[int, int]]) -> str:
-    """Return the characters before `position`, up to `URL_CHARS` of them, one NUL in the place of each span.
+class WordsBefore:
+    """The last characters before a place that moves through a text, one NUL for each finding and placeholder.
 
-    Args:
-        text: the text.
-        position: where the candidate begins.
-        spans: findings and placeholders before it, in order and without overlap.
+    It holds `URL_CHARS` characters at most, whatever the number of findings.
     """
-    pieces: list[str] = []
-    missing, end = URL_CHARS, position
-    for start, stop in reversed(spans):
-        if end - stop >= missing:
-            break
-        pieces += (text[stop:end], _GAP)
-        missing -= end - stop + len(_GAP)
-        end = start
-    pieces.append(text[max(0, end - missing) : end])
-    return "".join(reversed(pieces))
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._words = ""
+        self.end = 0
+
+    def take(self, start: int, end: int) -> None:
+        """Pass a finding or placeholder; they come in order and without overlap."""
+        self._words = self.at(start)[1 - URL_CHARS :] + _GAP
+        self.end = end
+
+    def at(self, position: int) -> str:
+        """Return up to `URL_CHARS` characters before `position`, which is not before the last finding."""
+        return (self._words + self._text[max(self.end, position - URL_CHARS) : position])[-URL_CHARS:]
 
 
 def in_url(words: str) -> bool:
     """Tell whether what follows `words` belongs to a URL."""
-    return _URL.search(words) is not None
+    # plain searches first: most words hold neither, and a pattern that begins with a choice is tried at every character
+    return ("://" in words or "www." in words) and _URL.search(words) is not None
 
 
 def has_context(kind: PiiKind, words: str) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tw_corpus._pii._candidate import Candidate
 from tw_corpus._pii._codes import code_candidates
+from tw_corpus._pii._context import WordsBefore
 from tw_corpus._pii._judge import is_pii
 from tw_corpus._pii._kinds import Finding, PiiKind
 from tw_corpus._pii._numbers import number_candidates
@@ -21,26 +22,24 @@ def find_pii(text: str) -> tuple[Finding, ...]:
         The findings in order, without overlap; empty for a text without any.
     """
     found: list[Finding] = []
-    passed: list[tuple[int, int]] = []
+    before = WordsBefore(text)
     fixed = fixed_spans(text)
     ahead = 0
     for candidate in _candidates(text):
         while ahead < len(fixed) and fixed[ahead][0] <= candidate.start:
-            _take(fixed[ahead], found, passed)
+            _take(fixed[ahead], found, before)
             ahead += 1
-        is_overlapped = (passed and candidate.start < passed[-1][1]) or (
-            ahead < len(fixed) and fixed[ahead][0] < candidate.end
-        )
-        if not is_overlapped and is_pii(candidate, text, passed):
-            _take((candidate.start, candidate.end, candidate.kind), found, passed)
+        is_overlapped = candidate.start < before.end or (ahead < len(fixed) and fixed[ahead][0] < candidate.end)
+        if not is_overlapped and is_pii(candidate, text, before):
+            _take((candidate.start, candidate.end, candidate.kind), found, before)
     for span in fixed[ahead:]:
-        _take(span, found, passed)
+        _take(span, found, before)
     return tuple(found)
 
 
-def _take(span: tuple[int, int, PiiKind | None], found: list[Finding], passed: list[tuple[int, int]]) -> None:
+def _take(span: tuple[int, int, PiiKind | None], found: list[Finding], before: WordsBefore) -> None:
     start, end, kind = span
-    passed.append((start, end))
+    before.take(start, end)
     if kind is not None:
         found.append(Finding(kind=kind, start=start, end=end))
 

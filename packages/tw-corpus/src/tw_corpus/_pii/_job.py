@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import orjson
+from orjson import Fragment
 
 from tw_corpus._pii._kinds import Finding, PiiKind, Redaction, RedactMode
 from tw_corpus._pii._pseudonyms import MIN_KEY_BYTES
@@ -14,11 +15,11 @@ from tw_corpus._pii._redact import ALL_KINDS, check_kinds, check_mode, pseudonym
 from tw_corpus._records import FaultReason
 from tw_corpus.readers import FileFormat
 from tw_corpus.readers._inputs import format_of
-from tw_corpus.readers._json import ParseFault, parse_object
+from tw_corpus.readers._json import Outsized, ParseFault, parse_object
 from tw_corpus.readers._options import MEBIBYTE
 from tw_corpus.readers._streams import Line, StreamFault, chunks_of, lines_of
 from twllm_runs import open_atomic
-from twllm_types import ConfigError, DataError, JsonObject
+from twllm_types import ConfigError, DataError, JsonObject, JsonValue
 
 FINDINGS_FIELD = "pii"
 _Redactor: TypeAlias = Callable[[str], Redaction]
@@ -74,9 +75,9 @@ def redact_file(
 ) -> RedactionCounts:
     """Redact a JSONL file or a text file line by line; memory is that of the longest line.
 
-    Of a JSON object only `text_fields` are redacted; the other fields are written as they are. In mode `tag` the
-    object gains the field ``pii``: a list of field, kind, start and end. A line that cannot be read is left out,
-    because nobody knows what it holds, and counted.
+    Of a JSON object only `text_fields` are redacted; the other fields are written as they are, numbers of any size too.
+    In mode `tag` the object gains the field ``pii``: a list of field, kind, start and end. A line that cannot be read
+    is left out, because nobody knows what it holds, and counted.
 
     Args:
         path: ``.jsonl``, ``.ndjson`` or ``.txt``, also ``.gz`` and ``.zst``, in UTF-8.
@@ -89,7 +90,7 @@ def redact_file(
 
     Raises:
         ConfigError: mode, kinds, key, formats or `text_fields` cannot be used.
-        DataError: the file cannot be read; no output appears.
+        DataError: the file cannot be read, or in mode `tag` a record has a field ``pii`` already; no output appears.
         RunError: the output cannot be written.
     """
     chosen = check_mode(mode)
@@ -107,8 +108,20 @@ def redact_file(
             return _treat_text(line, redactor)
         return _treat_object(line, redactor, tuple(text_fields), is_tagging=chosen is RedactMode.TAG)
 
-    with open_atomic(output, "wb") as file:
-        return _write(_lines(path, max_line_bytes), treat, file.write)
+    try:
+        with open_atomic(output, "wb") as file:
+            return _write(_lines(path, max_line_bytes), treat, file.write)
+    except _TakenFieldError as error:
+        raise DataError(
+            f"{path}:{error.line_number}: has a field {FINDINGS_FIELD!r} already, where mode 'tag' writes its "
+            "findings; rename it, or use mode 'mask'"
+        ) from error
+
+
+class _TakenFieldError(Exception):
+    """A record holds the field that the findings would be written to."""
+
+    line_number = 0
 
 
 def _check_formats(path: Path, output: Path, mode: RedactMode) -> FileFormat:
@@ -143,7 +156,11 @@ def _write(
         if line.content is not None and not line.content.strip():
             write(line.content + b"\n")
             continue
-        treated = FaultReason.RECORD_TOO_LARGE if line.content is None else treat(line.content)
+        try:
+            treated = FaultReason.RECORD_TOO_LARGE if line.content is None else treat(line.content)
+        except _TakenFieldError as error:
+            error.line_number = line.number
+            raise
         if isinstance(treated, FaultReason):
             faults[treated] += 1
             continue
@@ -190,13 +207,20 @@ def _treat_object(
         return redactions
     record |= {field: redaction.text for field, redaction in redactions.items()}
     if is_tagging:
+        if FINDINGS_FIELD in record:
+            raise _TakenFieldError
         record[FINDINGS_FIELD] = [
             {"field": field, "kind": str(finding.kind), "start": finding.start, "end": finding.end}
             for field, redaction in redactions.items()
             for finding in redaction.findings
         ]
     findings = tuple(finding for redaction in redactions.values() for finding in redaction.findings)
-    return orjson.dumps(record), findings
+    return orjson.dumps(record, default=_as_written, option=orjson.OPT_PASSTHROUGH_SUBCLASS), findings
+
+
+def _as_written(value: JsonValue) -> Fragment:
+    """Return a number that orjson cannot hold in the digits of the input; of subclasses, a record holds no others."""
+    return Fragment(str(value))
 
 
 def _redact_fields(
@@ -205,7 +229,7 @@ def _redact_fields(
     redactions: dict[str, Redaction] = {}
     for field in fields:
         value = record.get(field)
-        if isinstance(value, str):
+        if isinstance(value, str) and not isinstance(value, Outsized):
             redactions[field] = redactor(value)
         elif value is not None:
             return FaultReason.TEXT_NOT_STRING

@@ -1,11 +1,12 @@
 """Deciding about a candidate: check digit, boundaries, vetoes and context words. Each rule is in docs/pii.md."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from tw_corpus._pii._candidate import Candidate
 from tw_corpus._pii._checks import is_arc_new, is_arc_old, is_card, is_national_id, is_ubn, looks_like_date
-from tw_corpus._pii._context import has_context, in_url, left_words, names_another_number, since_finding
+from tw_corpus._pii._codes import is_part_of_path
+from tw_corpus._pii._context import WordsBefore, has_context, in_url, names_another_number, since_finding
 from tw_corpus._pii._fold import fold
 from tw_corpus._pii._kinds import POLICIES, PiiKind, Policy
 
@@ -30,22 +31,22 @@ _CURRENCY_LEFT = re.compile(r"(?:[幣約共逾達近第計]|NTD?|USD|TWD)[:： ]
 _STAMP_DIGITS = 8
 
 
-def is_pii(candidate: Candidate, text: str, spans: Sequence[tuple[int, int]]) -> bool:
+def is_pii(candidate: Candidate, text: str, before: WordsBefore) -> bool:
     """Decide whether a candidate is what its form says.
 
     Args:
         candidate: the form.
         text: the whole text.
-        spans: findings and placeholders before it, in order and without overlap.
+        before: has passed all findings and placeholders before it.
     """
     kind = candidate.kind
     check = _CHECKS.get(kind)
     if check is not None and not check(candidate.value):
         return False
     left = fold(text[max(0, candidate.start - 2) : candidate.start])
-    if _PART_OF_NUMBER_LEFT.search(left):
+    if _PART_OF_NUMBER_LEFT.search(left) or is_part_of_path(candidate, text, before.end):
         return False
-    words = left_words(text, candidate.start, spans)
+    words = before.at(candidate.start)
     if in_url(words):
         return False
     if kind is PiiKind.MOBILE and candidate.stands_alone:

@@ -39,6 +39,8 @@ _BARE = {
     ),
     PiiKind.PASSPORT: re.compile(rf"(?:\d{{9}}|\d{{3}}[- ]\d{{3}}[- ]\d{{3}}){_END}", re.ASCII),
 }
+# What every form in _BARE has; tried first.
+_EIGHT_DIGITS = re.compile(r"\d(?:[- ]?\d){7}", re.ASCII)
 _NOT_ALNUM = re.compile(r"[^0-9A-Z]")
 # Shorter and longer unbroken numbers are bar codes and accounts more often than cards.
 _CARD_LENGTHS = frozenset((15, 16))
@@ -67,7 +69,7 @@ def _candidates_at(window: str, position: int, offset: int) -> Iterator[Candidat
         return
     if first in "+(08":
         yield from phone_candidates(window, position, offset)
-    if first.isdigit():
+    if first.isdigit() and _EIGHT_DIGITS.match(window, position):
         yield from _matches(_BARE, window, position, offset)
 
 

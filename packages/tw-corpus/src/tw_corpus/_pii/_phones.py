@@ -43,6 +43,12 @@ _NINE = (
     rf"|\d{{2}}{_SEP}\d{{2}}{_SEP}\d{{4}}|\d{{2}}{_SEP}\d{{4}}{_SEP}\d{{2}}|{_SEP}\d{{4}}{_SEP}?\d{{4}}"
     rf"|{_SEP}\d{{2}}{_SEP}\d{{3}}{_SEP}\d{{3}}|\d{{3}}{_SEP}\d{{5}}|\d{{4}}{_SEP}\d{{4}}"
 )
+# What every form begins with. Tried first, since most brackets and zeros begin no number and the forms are many.
+_LIKELY = re.compile(
+    rf"\(0\d{{1,3}}\)(?:{_SEP}?\d){{5}}|0(?:{_SEP}?\d){{8}}"
+    rf"|\(?(?:\+|00)?886\)?{_SEP}?(?:\(0\){_SEP}?|0)?\(?\d{{1,4}}\)?(?:{_SEP}?\d){{4}}",
+    re.ASCII,
+)
 _NOT_DIGIT = re.compile(r"\D", re.ASCII)
 _COUNTRY_DIGITS = re.compile(r"(?:00)?886(0?)")
 
@@ -85,6 +91,8 @@ def phone_candidates(window: str, position: int, offset: int) -> Iterator[Candid
         Nothing where no number begins. Without separator, bracket or plus a land line does not stand alone, and neither
         does a number that begins with 886.
     """
+    if not _LIKELY.match(window, position):
+        return
     matches = ((kind, pattern.match(window, position)) for kind, pattern in _patterns())
     kind, found = next(((kind, match) for kind, match in matches if match), (PiiKind.LANDLINE, None))
     if found is None:

@@ -3,7 +3,7 @@
 The functions import numpy when they are called, so that `import tw_corpus` stays light.
 """
 
-from tw_corpus._variant._public import classify_variant, load_variant_model
+from tw_corpus._variant._public import classify_variant, classify_variants, load_variant_model
 from tw_corpus._variant._types import EvidenceKind, EvidenceSpan, OtherReason, Variant, VariantVerdict
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "Variant",
     "VariantVerdict",
     "classify_variant",
+    "classify_variants",
     "load_variant_model",
 ]

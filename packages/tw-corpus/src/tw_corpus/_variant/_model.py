@@ -4,12 +4,13 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +91,7 @@ def load_variant_model(path: Path | None = None) -> VariantModel:
     """Read a model file; without a path, the one that ships with the package (read once).
 
     Raises:
-        ArtifactError: the file is no model, is of another schema version, or was changed.
+        ArtifactError: the file is no model, is of another schema version, was changed, or lacks what a model needs.
         OSError: the file cannot be read.
     """
     if path is None:
@@ -104,12 +105,21 @@ def _shipped_model() -> VariantModel:
     return _parse(resource.read_bytes(), "tw_corpus/models/variant.npz")
 
 
+# What reading bytes that are no archive of arrays can end with: a member that does not decode, is no array, is stored
+# in another way (NotImplementedError) or with a password (RuntimeError), or claims more memory than there is.
+_NO_ARCHIVE = (
+    *(ValueError, KeyError, AttributeError, TypeError, OSError, EOFError, MemoryError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
 def _parse(content: bytes, name: str) -> VariantModel:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays: dict[str, npt.NDArray[Any]] = {key: archive[key] for key in archive.files}
-        header: dict[str, Any] = json.loads(arrays.pop("header").tobytes())
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+            # a member that is no array comes as bytes
+            arrays: dict[str, npt.NDArray[Any]] = {key: archive[key][...] for key in archive.files}
+        header = _object(json.loads(arrays.pop("header").tobytes()))
+    except _NO_ARCHIVE as error:
         raise ArtifactError(f"{name}: not a variant model; train one with `tw-corpus train-variant-model`") from error
     if header.get("schema") != SCHEMA or header.get("schema_version") != SCHEMA_VERSION:
         raise ArtifactError(
@@ -121,24 +131,79 @@ def _parse(content: bytes, name: str) -> VariantModel:
             f"{name}: the weights do not agree with their SHA-256; take the file from its source again or train it "
             "with `tw-corpus train-variant-model`"
         )
+    try:
+        return _model_of(arrays, header)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{name}: not a usable variant model ({error}); take the file from its source again or train it with "
+            "`tw-corpus train-variant-model`"
+        ) from error
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("not a JSON object")
+    return cast("dict[str, Any]", value)
+
+
+def _model_of(arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, Any]) -> VariantModel:
+    """Put the parts together.
+
+    Raises:
+        ValueError: one is missing, of another type or shape, or not finite.
+    """
+    if missing := sorted(_ARRAYS - arrays.keys()):
+        raise ValueError(f"without {', '.join(missing)}")
+    try:
+        card = _object(header.get("card"))
+    except TypeError as error:
+        raise ValueError("without a card") from error
+    wording = build_vocabulary(_decode(arrays["wording_ngrams"], "wording_ngrams"))
+    orthography = build_vocabulary(_decode(arrays["orthography_ngrams"], "orthography_ngrams"))
+    lengths = arrays["lengths"]
+    num_lengths = max(lengths.size, 1)
+    _check_numbers(arrays, "lengths", (num_lengths,))
+    if lengths[0] <= 0 or not (np.diff(lengths) > 0).all():
+        raise ValueError("lengths do not rise from above 0")
+    _check_numbers(arrays, "wording_weights", (len(wording.ngrams) + 1, NUM_WORDING_COLUMNS))
+    _check_numbers(arrays, "orthography_weights", (len(orthography.ngrams) + 1, NUM_ORTHOGRAPHY_COLUMNS))
+    _check_numbers(arrays, "scales", (num_lengths,))
+    _check_numbers(arrays, "biases", (num_lengths, NUM_TRAINED))
+    _check_numbers(arrays, "residue", (NUM_RESIDUE,))
     return VariantModel(
-        wording=build_vocabulary(_decode(arrays["wording_ngrams"])),
+        wording=wording,
         wording_weights=arrays["wording_weights"].astype(np.float32),
-        orthography=build_vocabulary(_decode(arrays["orthography_ngrams"])),
+        orthography=orthography,
         orthography_weights=arrays["orthography_weights"].astype(np.float32),
-        lengths=arrays["lengths"],
+        lengths=lengths,
         scales=arrays["scales"],
         biases=arrays["biases"],
         residue=arrays["residue"],
-        card=header["card"],
+        card=card,
     )
+
+
+_NUMBERS = ("wording_weights", "orthography_weights", "lengths", "scales", "biases", "residue")
+_ARRAYS = frozenset((*_NUMBERS, "wording_ngrams", "orthography_ngrams"))
+
+
+def _check_numbers(arrays: Mapping[str, npt.NDArray[Any]], name: str, shape: tuple[int, ...]) -> None:
+    array = arrays[name]
+    if array.dtype.kind != "f":
+        raise ValueError(f"{name} is of type {array.dtype}, not of floats")
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, not {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds a number that is not finite")
 
 
 def _encode(vocabulary: Vocabulary) -> npt.NDArray[np.uint8]:
     return np.frombuffer("\n".join(vocabulary.ngrams).encode("utf-8"), dtype=np.uint8)
 
 
-def _decode(array: npt.NDArray[Any]) -> list[str]:
+def _decode(array: npt.NDArray[Any], name: str) -> list[str]:
+    if array.dtype != np.uint8:
+        raise ValueError(f"{name} is of type {array.dtype}, not of bytes")
     return array.tobytes().decode("utf-8").split("\n") if array.size else []
 
 

@@ -72,7 +72,7 @@ def _hash_each(ngrams: Sequence[str]) -> npt.NDArray[np.uint32]:
         members = np.flatnonzero(orders == order)
         if len(members):
             # One text of all n-grams of this order: every n-th hash is that of a whole one.
-            joined = codes_of("".join(ngrams[index] for index in members.tolist()))
+            joined = codes_of("".join(ngrams[int(index)] for index in members.tolist()))
             hashes[members] = hash_ngrams(joined, order)[-1][::order]
     return hashes
 
@@ -87,7 +87,7 @@ def hash_ngrams(codes: Codes, max_order: int = MAX_ORDER) -> list[npt.NDArray[np
 
 def find(vocabulary: Vocabulary, hashes: npt.NDArray[np.uint32]) -> tuple[Positions, Ids]:
     """Where the n-grams of the vocabulary stand among `hashes`, and their numbers."""
-    ids = vocabulary.slots[hashes >> _SHIFT]
+    ids = vocabulary.slots.take(hashes >> _SHIFT)
     positions = np.flatnonzero(ids)
     ids = ids[positions]
     same = vocabulary.hashes[ids] == hashes[positions]

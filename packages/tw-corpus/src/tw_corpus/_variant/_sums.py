@@ -25,7 +25,7 @@ from tw_corpus._variant._ngrams import (
 
 _BLOCK_CHARS = 1 << 15
 # From this many n-grams on, counting them first is cheaper than fetching a row of weights for each.
-_COUNT_FROM = 1 << 13
+COUNT_FROM = 1 << 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,7 +145,7 @@ def empty_sums() -> TextSums:
 
 
 def _sum_weights(found: Found, weights: Floats) -> Doubles:
-    if len(found.ids) >= _COUNT_FROM:
+    if len(found.ids) >= COUNT_FROM:
         counts = np.bincount(found.ids, minlength=len(weights)).astype(np.float32)
         return (counts @ weights).astype(np.float64)
     return weights[found.ids].sum(axis=0, dtype=np.float64)

@@ -1,8 +1,8 @@
 """datatrove blocks of tw-corpus.
 
 Importing this package imports datatrove; `tw_corpus` itself does not. `CorpusReader`, `Normalize`, `StripBoilerplate`,
-`Redact`, `QualityFilter`, `Decontaminate` and `ClassifyVariant` fit into any datatrove pipeline; the other names serve
-`tw-corpus curate`.
+`Redact`, `QualityFilter`, `Decontaminate`, `ClassifyVariant` and `PluginFilter` fit into any datatrove pipeline; the
+other names serve `tw-corpus curate`.
 """
 
 # datatrove uses importlib.metadata without importing it
@@ -12,6 +12,7 @@ from tw_corpus.blocks._decontaminate import Decontaminate
 from tw_corpus.blocks._exact import CountOutcome, exact_filter, exact_search, exact_signatures
 from tw_corpus.blocks._near import NearClusters, NearSignature, near_filter, near_search
 from tw_corpus.blocks._paragraphs import CollectParagraphs, CountParagraphs, RemoveParagraphs
+from tw_corpus.blocks._plugin import PluginFilter
 from tw_corpus.blocks._quality import QualityFilter
 from tw_corpus.blocks._read import CorpusReader, fault_line
 from tw_corpus.blocks._redact import Redact
@@ -30,6 +31,7 @@ __all__ = [
     "NearClusters",
     "NearSignature",
     "Normalize",
+    "PluginFilter",
     "Publish",
     "Published",
     "QualityFilter",

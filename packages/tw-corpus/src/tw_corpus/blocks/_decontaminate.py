@@ -12,8 +12,9 @@ from datatrove.data import Document
 from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.pipeline.writers.disk_base import DiskWriter
 
-from tw_corpus._benchmark_files import load_benchmark
+from tw_corpus._benchmark_files import load_benchmarks
 from tw_corpus._contamination import BenchmarkIndex, DecontaminationOptions, Match, build_index, find_items
+from tw_corpus._pii import redact
 from tw_corpus._tally import Tally
 from tw_corpus.blocks._exact import count_document
 
@@ -27,7 +28,7 @@ def load_index(benchmarks: tuple[Path, ...], options: DecontaminationOptions) ->
     Raises:
         DataError: a file cannot be read or holds no usable item.
     """
-    return build_index([item for path in benchmarks for item in load_benchmark(path)], options)
+    return build_index([item for benchmark in load_benchmarks(benchmarks) for item in benchmark.items], options)
 
 
 class Decontaminate(BaseFilter):
@@ -95,5 +96,6 @@ def _hit(doc: Document, match: Match) -> dict[str, Any]:
         "coverage": round(match.coverage, 4),
         "start": match.start,
         "end": match.end,
-        "text": doc.text[match.start : match.end],
+        # a report shows no personal data, whatever becomes of it in the documents
+        "text": redact(doc.text[match.start : match.end]).text,
     }

@@ -13,21 +13,23 @@ from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupBuckets,
 from datatrove.pipeline.writers.disk_base import DiskWriter
 from datatrove.utils.hashing import HashConfig
 
-from tw_corpus._clusters import first_of_clusters
+from tw_corpus._clusters import LAST_CHOICE, agreement, first_of_clusters
 from tw_corpus._minhash import MinHasher, MinHashOptions
+from tw_corpus._script import Script, script_of
 
 
 class NearSignature(PipelineStep):
     """Writes the MinHash signatures of one task's documents in the format of datatrove's first stage.
 
-    Unlike datatrove's own block it hashes characters of script-folded text, in blocks of the processor's cache.
+    Unlike datatrove's own block it hashes characters of script-folded text, in blocks of the processor's cache, and
+    marks documents in Simplified characters, so that a Traditional one of the same cluster stays in their place.
     """
 
     type = "🫂 - DEDUPS"
     name = "tw-corpus MinHash signatures"
 
     def __init__(self, folder: Path, options: MinHashOptions) -> None:
-        """Write `<folder>/bucket_<bucket>/<rank>.minhash.sig`.
+        """Write `<folder>/bucket_<bucket>/<rank>.minhash.sig`, and `<folder>/whole/<rank>.npy` to verify pairs with.
 
         Args:
             folder: of all signatures.
@@ -48,13 +50,15 @@ class NearSignature(PipelineStep):
                 signature = hasher.signature(document.text)
                 if signature is not None:
                     signatures.append(signature)
-                    numbers.append(number)
+                    is_simplified = script_of(document.text).script is Script.HANS
+                    numbers.append(number | LAST_CHOICE if is_simplified else number)
         self._write(signatures, numbers, rank)
         yield from ()
 
     def _write(self, signatures: list[Any], numbers: list[int], rank: int) -> None:
         per_bucket = self.options.hashes_per_bucket
         rows = np.array(signatures, dtype="<u4").reshape(len(numbers), self.options.num_hashes)
+        _write_whole(_whole_path(self.folder, rank), rows, numbers)
         for bucket in range(self.options.num_buckets):
             records = np.empty((len(numbers), per_bucket + 1), dtype="<u4")
             records[:, :per_bucket] = rows[:, bucket * per_bucket : (bucket + 1) * per_bucket]
@@ -67,7 +71,9 @@ class NearSignature(PipelineStep):
 
 
 class NearClusters(PipelineStep):
-    """Turns the pairs that agree in a bucket into clusters, of which the first document stays.
+    """Turns the pairs that agree in a bucket into clusters, of which one document stays.
+
+    It is the first that is not in Simplified characters, else the first.
 
     datatrove's own stage keeps whichever document joined the largest set, and writes nothing for tasks without
     duplicates, where its filter then leaves the cluster sizes out.
@@ -76,25 +82,33 @@ class NearClusters(PipelineStep):
     type = "🫂 - DEDUPS"
     name = "tw-corpus near-duplicate clusters"
 
-    def __init__(self, pairs: Path, folder: Path, *, num_tasks: int) -> None:
+    def __init__(self, pairs: Path, folder: Path, options: MinHashOptions, *, signatures: Path, num_tasks: int) -> None:
         """Write `<folder>/<task>.remove` and `.sizes` for every task.
 
         Args:
             pairs: folder of the bucket search.
             folder: of the result.
+            options: must be the same in all near-duplicate steps.
+            signatures: folder that `NearSignature` wrote.
             num_tasks: tasks that wrote signatures.
         """
         super().__init__()
         self.pairs = pairs
         self.folder = folder
+        self.options = options
+        self.signatures = signatures
         self.num_tasks = num_tasks
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         """Cluster; yields nothing."""
         files = sorted(self.pairs.glob("*.dups"))
         read = [np.fromfile(path, dtype="<u4").reshape(-1, 4) for path in files]
-        clusters = first_of_clusters(np.concatenate(read) if read else np.empty((0, 4), dtype="<u4"))
         self.folder.mkdir(parents=True, exist_ok=True)
+        # one pair may agree in several buckets
+        found = np.unique(np.concatenate(read), axis=0) if read else np.empty((0, 4), dtype="<u4")
+        verified = self._verified(found)
+        self.stat_update("pairs_below_min_agreement", value=len(found) - len(verified))
+        clusters = first_of_clusters(verified)
         for task in range(self.num_tasks):
             members = clusters[clusters[:, 0] == task]
             removed = members[members[:, 3] == 0][:, 1]
@@ -103,6 +117,40 @@ class NearClusters(PipelineStep):
         self.stat_update("to_remove", value=int((clusters[:, 3] == 0).sum()))
         yield from ()
 
+    def _verified(self, pairs: Any) -> Any:
+        """Return the pairs whose whole signatures agree often enough."""
+        if self.options.min_agreement is None or not len(pairs):
+            return pairs
+        documents, edges = np.unique(pairs.reshape(-1, 2), axis=0, return_inverse=True)
+        scratch = self.folder / "rows.npy"
+        # on disk: at 224 bytes each, the documents of a large corpus would not fit into memory
+        rows = np.lib.format.open_memmap(
+            scratch, mode="w+", dtype="<u2", shape=(len(documents), self.options.num_hashes)
+        )
+        for task in np.unique(documents[:, 0]).tolist():
+            whole = np.load(_whole_path(self.signatures, task), mmap_mode="r")
+            members = np.flatnonzero(documents[:, 0] == task)
+            # both are sorted by number, flags included
+            at = np.searchsorted(whole["number"], documents[members, 1])
+            rows[members] = whole["hashes"][at]
+        shares = agreement(rows, edges.reshape(-1, 2))
+        del rows
+        scratch.unlink()
+        return pairs[shares >= self.options.min_agreement]
+
+
+def _whole_path(signatures: Path, rank: int) -> Path:
+    return signatures / "whole" / f"{rank:05d}.npy"
+
+
+def _write_whole(path: Path, rows: Any, numbers: list[int]) -> None:
+    """Write the low halves of all hashes, sorted by the document's number as the search passes it on."""
+    whole = np.empty(len(numbers), dtype=[("number", "<u4"), ("hashes", "<u2", rows.shape[1:])])
+    whole["number"] = numbers
+    whole["hashes"] = rows & 0xFFFF
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, whole[np.argsort(whole["number"])])
+
 
 def near_search(signatures: Path, pairs: Path, options: MinHashOptions) -> list[PipelineStep]:
     """Return the step that searches one bucket per task; it needs `options.num_buckets` tasks."""
@@ -110,7 +158,7 @@ def near_search(signatures: Path, pairs: Path, options: MinHashOptions) -> list[
 
 
 def near_filter(clusters: Path, exclusion_writer: DiskWriter | None) -> PipelineStep:
-    """Return the step that drops all but the first of a cluster and notes `minhash_cluster_size` on what stays."""
+    """Return the step that drops all but one of a cluster and notes `minhash_cluster_size` on what stays."""
     # datatrove annotates the optional argument without None
     return MinhashDedupFilter(str(clusters), exclusion_writer, load_cluster_sizes=True)  # pyright: ignore[reportArgumentType]
 

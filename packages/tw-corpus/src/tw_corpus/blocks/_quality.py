@@ -8,10 +8,10 @@ from datatrove.data import Document
 from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.pipeline.writers.disk_base import DiskWriter
 
-from tw_corpus._measure import Measures, measure
+from tw_corpus._measure import BATCH_DOCUMENTS, Measures, measure_each
 from tw_corpus._rules import QualityRules, Rejected, decide, margins
-from tw_corpus._script import script_of
-from tw_corpus._tally import EXCERPT_CHARS, INPUT_FIELD, NearMiss, Tally
+from tw_corpus._script import MIN_SIMPLIFIED_CHARS, ScriptCounts, decide_script
+from tw_corpus._tally import INPUT_FIELD, NEAR_MARGIN, NearMiss, Tally
 
 
 class QualityFilter(BaseFilter):
@@ -33,13 +33,20 @@ class QualityFilter(BaseFilter):
             tally: counts scripts, rejections and documents near a threshold there.
         """
         # datatrove annotates the optional argument without None
-        super().__init__(exclusion_writer)  # pyright: ignore[reportArgumentType]
+        super().__init__(exclusion_writer, batch_size=BATCH_DOCUMENTS)  # pyright: ignore[reportArgumentType]
         self.rules = rules
         self.tally = tally
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         """Return True to keep, or (False, reason)."""
-        measures = measure(doc.text)
+        return self.filter_batch([doc])[0]
+
+    def filter_batch(self, batch: list[Document]) -> list[bool | tuple[bool, str]]:
+        """Return the same for each of some documents, which are measured together."""
+        measured = measure_each([doc.text for doc in batch])
+        return [self._judge(doc, measures) for doc, measures in zip(batch, measured, strict=True)]
+
+    def _judge(self, doc: Document, measures: Measures) -> bool | tuple[bool, str]:
         decision = decide(measures, self.rules)
         if self.tally is not None:
             self._count(self.tally, doc, measures, decision if isinstance(decision, Rejected) else None)
@@ -51,7 +58,12 @@ class QualityFilter(BaseFilter):
         return False, decision.reason
 
     def _count(self, tally: Tally, doc: Document, measures: Measures, rejected: Rejected | None) -> None:
-        tally.scripts[script_of(doc.text).script] += 1
+        script_counts = ScriptCounts(
+            num_han=measures.num_han_chars,
+            num_simplified_only=measures.num_simplified_only,
+            num_traditional_only=measures.num_traditional_only,
+        )
+        tally.scripts[decide_script(script_counts, min_simplified_chars=MIN_SIMPLIFIED_CHARS)] += 1
         source = str(doc.metadata.get(INPUT_FIELD, "-"))
         if rejected is not None:
             tally.add_document(
@@ -62,7 +74,7 @@ class QualityFilter(BaseFilter):
                 text=doc.text,
                 detail=f"measured {rejected.value:.4g}, threshold {rejected.threshold:.4g}",
             )
-        for margin in margins(measures, self.rules):
+        for margin in margins(measures, self.rules, within=NEAR_MARGIN):
             # a kept document is near any of its thresholds, a rejected one near the one that decided
             if rejected is None or rejected.reason == margin.reason:
                 tally.add_near(
@@ -74,6 +86,6 @@ class QualityFilter(BaseFilter):
                         kept=rejected is None,
                         value=margin.value,
                         threshold=margin.threshold,
-                        excerpt=doc.text[:EXCERPT_CHARS],
+                        excerpt=doc.text,
                     )
                 )

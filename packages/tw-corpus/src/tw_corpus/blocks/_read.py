@@ -11,7 +11,9 @@ import orjson
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
+from tw_corpus._pii import redact
 from tw_corpus._plan import StoredTasks, input_of
+from tw_corpus._records import FaultReason
 from tw_corpus._tally import INPUT_FIELD, Tally, join_key
 from tw_corpus.readers import Fault, FoundFile, Ignored, Outcome, ReadOptions, Record, read_file
 
@@ -61,14 +63,22 @@ class CorpusReader(PipelineStep):
         progress = _ProgressFile(self.progress_folder, rank)
         with faults:
             for file in self.tasks[rank]:
-                outcomes = read_file(file.path, name=file.name, options=self.options, on_bytes=progress.advance)
-                for outcome in outcomes:
+                for outcome in self._outcomes(file, progress):
                     document = self._document(outcome, file, faults)
                     if document is not None:
                         progress.num_documents += 1
                         yield document
                     progress.show()
                 progress.finish_file(file.num_bytes)
+
+    def _outcomes(self, file: FoundFile, progress: "_ProgressFile") -> Iterator[Outcome]:
+        num_bytes = _size_of(file)
+        if num_bytes == file.num_bytes:
+            yield from read_file(file.path, name=file.name, options=self.options, on_bytes=progress.advance)
+            return
+        # the manifest tells of another content
+        detail = f"{file.num_bytes} bytes when the run was planned, {num_bytes} now; start anew, with another --output"
+        yield Fault(path=file.name, position="file", reason=FaultReason.CHANGED_FILE, detail=detail)
 
     def _document(self, outcome: Outcome, file: FoundFile, faults: "_FaultList") -> Document | None:
         match outcome:
@@ -100,13 +110,22 @@ class CorpusReader(PipelineStep):
         return Document(text=record.text, id=record.id, metadata=metadata)
 
 
+def _size_of(file: FoundFile) -> int:
+    try:
+        return file.path.stat().st_size
+    except OSError:
+        # its reader says what is wrong
+        return file.num_bytes
+
+
 def _label(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
 def fault_line(fault: Fault) -> bytes:
-    """Return the line of `faults.jsonl` for one fault."""
-    row = {"path": fault.path, "position": fault.position, "reason": fault.reason, "detail": fault.detail}
+    """Return the line of `faults.jsonl` for one fault; its detail may name fields of the input, and is masked."""
+    detail = redact(fault.detail).text
+    row = {"path": fault.path, "position": fault.position, "reason": fault.reason, "detail": detail}
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 

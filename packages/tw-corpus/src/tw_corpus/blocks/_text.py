@@ -3,18 +3,26 @@
 # pyright: standard
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import fields
+from operator import attrgetter
 
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from tw_corpus._boilerplate import strip_boilerplate
-from tw_corpus._normalize import normalize
+from tw_corpus._normalize import NormalizationChanges, normalize
 from tw_corpus._tally import Tally
+from tw_corpus.readers._page import extracted_fields
+
+_KINDS = tuple(field.name for field in fields(NormalizationChanges))
+_counts_of = attrgetter(*_KINDS)
 
 
 class Normalize(PipelineStep):
-    """Applies `tw_corpus.normalize` to every document and counts the changes."""
+    """Applies `tw_corpus.normalize` to every document and counts the changes of the text.
+
+    What was taken from a page beside its text (`title`, `board`) is normalised too, so that `Redact` sees it plain.
+    """
 
     type = "✂️ - FORMAT"
     name = "tw-corpus normalize"
@@ -34,7 +42,9 @@ class Normalize(PipelineStep):
             with self.track_time():
                 normalized = normalize(document.text)
                 document.text = normalized.text
-                for kind, count in asdict(normalized.changes).items():
+                for name, value in extracted_fields(document.metadata).items():
+                    document.metadata[name] = normalize(value).text
+                for kind, count in zip(_KINDS, _counts_of(normalized.changes), strict=True):
                     self.stat_update(kind, value=count)
                     if self.tally is not None:
                         self.tally.changes[kind] += count

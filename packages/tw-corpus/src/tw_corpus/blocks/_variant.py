@@ -6,8 +6,9 @@ from datatrove.data import Document
 from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.pipeline.writers.disk_base import DiskWriter
 
+from tw_corpus._measure import BATCH_DOCUMENTS
 from tw_corpus._tally import Tally, join_key
-from tw_corpus._variant import classify_variant
+from tw_corpus._variant import VariantVerdict, classify_variants
 from tw_corpus._variant_options import VariantOptions
 from tw_corpus.blocks._exact import count_document
 
@@ -31,13 +32,20 @@ class ClassifyVariant(BaseFilter):
             exclusion_writer: takes the rejected documents.
         """
         # datatrove annotates the optional argument without None
-        super().__init__(exclusion_writer)  # pyright: ignore[reportArgumentType]
+        super().__init__(exclusion_writer, batch_size=BATCH_DOCUMENTS)  # pyright: ignore[reportArgumentType]
         self.options = options
         self.tally = tally
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         """Return True to keep, or (False, reason)."""
-        verdict = classify_variant(doc.text, max_evidence=0)
+        return self.filter_batch([doc])[0]
+
+    def filter_batch(self, batch: list[Document]) -> list[bool | tuple[bool, str]]:
+        """Return the same for each of some documents, which are classified together."""
+        verdicts = classify_variants([doc.text for doc in batch], max_evidence=0)
+        return [self._judge(doc, verdict) for doc, verdict in zip(batch, verdicts, strict=True)]
+
+    def _judge(self, doc: Document, verdict: VariantVerdict) -> bool | tuple[bool, str]:
         probability = verdict.probabilities[verdict.label]
         doc.metadata["variant"] = str(verdict.label)
         doc.metadata["variant_probability"] = round(probability, 4)

@@ -62,7 +62,11 @@ class JsonlDocuments(JsonlWriter):
 
 
 class RejectedWriter(JsonlWriter):
-    """Writes rejected documents with what decided, `<folder>/<rank>.jsonl.gz`."""
+    """Writes rejected documents with what decided, `<folder>/<rank>.jsonl.gz`.
+
+    `duplicate_count` is null before exact duplicates are counted. A near-duplicate keeps its own, so that the sum of
+    1 + `duplicate_count` over documents and near-duplicates is the number of documents before deduplication.
+    """
 
     name = "rejected documents"
 
@@ -95,6 +99,7 @@ class RejectedWriter(JsonlWriter):
             "file": metadata.pop("file", None),
             "url": metadata.pop("url", None),
             "text": document.text,
+            "duplicate_count": document.metadata.get("duplicate_count"),
             "measures": metadata.pop("measures", None),
             "metadata": metadata,
         }

@@ -77,7 +77,7 @@ def find_inputs(paths: Sequence[Path], *, exclude: Path | None = None) -> Inputs
     Raises:
         DataError: a path does not exist.
     """
-    excluded = None if exclude is None else exclude.resolve()
+    excluded = None if exclude is None else _target(exclude)
     found: dict[Path, tuple[Path, str]] = {}
     broken: list[Fault] = []
     for path in paths:
@@ -85,10 +85,10 @@ def find_inputs(paths: Sequence[Path], *, exclude: Path | None = None) -> Inputs
             raise DataError(f"{path}: no such file or folder; check the path")
         if _is_within(path, excluded):
             continue
-        listed = _walk(path, excluded, broken) if path.is_dir() else [(path, path.name)]
+        listed = walk_folder(path, excluded, broken) if path.is_dir() else [(path, path.name)]
         for each, name in listed:
             if not _is_within(each, excluded):
-                found.setdefault(each.resolve(), (each, name))
+                found.setdefault(_target(each), (each, name))
     names = [name for _, name in found.values()]
     if len(set(names)) < len(names):
         shared = Path(os.path.commonpath([path.absolute() for path in paths]))
@@ -99,11 +99,22 @@ def find_inputs(paths: Sequence[Path], *, exclude: Path | None = None) -> Inputs
 
 def _is_within(path: Path, folder: Path | None) -> bool:
     """Tell whether `path` leads to `folder`, which is resolved, or to something below it."""
-    return folder is not None and path.resolve().is_relative_to(folder)
+    return folder is not None and _target(path).is_relative_to(folder)
 
 
-def _walk(folder: Path, excluded: Path | None, broken: list[Fault]) -> list[tuple[Path, str]]:
-    """List the files of a folder by name; a hidden folder stands in the list itself and is not entered."""
+def _target(path: Path) -> Path:
+    """Resolve `path`; a link that leads to itself stays as it is, where `Path.resolve` raises before Python 3.13."""
+    return Path(os.path.realpath(path))
+
+
+def walk_folder(folder: Path, excluded: Path | None, broken: list[Fault]) -> list[tuple[Path, str]]:
+    """List the files of a folder by name; a hidden folder stands in the list itself and is not entered.
+
+    Args:
+        folder: to list, in any depth.
+        excluded: resolved folder that is not entered.
+        broken: gains a fault for each folder that cannot be listed.
+    """
     seen: set[Path] = set()
     files: list[Path] = []
 

@@ -22,7 +22,7 @@ class ReadOptions:
         extraction: which parts of an HTML page are text.
 
     Raises:
-        ConfigError: a field name is empty or a limit is out of range.
+        ConfigError: a field name is empty, text and id are one field, or a limit is out of range.
     """
 
     text_field: str = "text"
@@ -35,6 +35,8 @@ class ReadOptions:
         for name in ("text_field", "id_field"):
             if not getattr(self, name):
                 raise ConfigError(f"{name} is empty; give the name of a field")
+        if self.text_field == self.id_field:
+            raise ConfigError(f"text_field and id_field are both {self.text_field!r}; give two fields")
         if self.max_record_bytes < 1:
             raise ConfigError(f"max_record_bytes is {self.max_record_bytes}; give a number of bytes >= 1")
         if not 0 <= self.max_replaced_share <= 1:

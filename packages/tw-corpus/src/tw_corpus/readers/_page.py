@@ -9,6 +9,7 @@ from tw_corpus._records import Fault, FaultReason, Record, position_id
 from tw_corpus.readers._options import ReadOptions
 from twllm_types import JsonValue
 
+_EXTRACTED = ("title", "board")
 _MAX_DETAIL_CHARS = 200
 
 
@@ -37,6 +38,12 @@ def page_outcome(
         source=name,
         metadata={**metadata, "position": position, **encoding_metadata(decoded), **found},
     )
+
+
+def extracted_fields(metadata: Mapping[str, object]) -> dict[str, str]:
+    """Return the texts of a record's metadata that were taken from the page itself, not from fields of the input."""
+    names = _EXTRACTED if "extractor" in metadata else ()
+    return {name: value for name in names if isinstance(value := metadata.get(name), str)}
 
 
 def undecodable(decoded: Decoded, options: ReadOptions, *, name: str, position: str) -> Fault | None:

@@ -1,0 +1,3 @@
+"""A module whose import fails, for the tests."""
+
+raise RuntimeError("no licence file")
