@@ -4,6 +4,7 @@ Usage: python .ci/check_wheels.py DIST
 """
 
 import email
+import json
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,20 @@ from pathlib import Path
 # a first real use of each command, beyond --help: what a missing dependency would break
 FIRST_USES = {
     "taiwan-llm": ("quickstart", "--output", "out"),
+    "tmlu-bench": ("validate", "exam"),
     "tw-corpus": ("curate", "page.html", "--output", "out"),
+}
+# commands whose first use needs more than the wheel alone
+HELP_ONLY = {"twllm-bench", "twllm-engines"}
+# commands that live in an extra
+EXTRAS = {"twllm-engines": "cli"}
+QUESTION = {
+    "id": "1",
+    "question": "一加一等於多少？",
+    "A": "一",
+    "B": "二",
+    "answer": "B",
+    "explanation": "一加一等於二。",
 }
 PAGE = "<html><head><title>測試</title></head><body><p>早上的市場很熱鬧，賣菜的阿姨一邊招呼一邊算錢。</p></body>"
 
@@ -40,13 +54,18 @@ def check(wheel: Path, dist: Path) -> None:
         environment = Path(folder)
         python = environment / "bin" / "python"
         run("uv", "venv", "--quiet", "--python", sys.executable, folder)
-        run("uv", "pip", "install", "--quiet", "--python", str(python), "--find-links", str(dist), str(wheel))
+        what = f"{name}[{EXTRAS[name]}] @ {wheel.resolve().as_uri()}" if name in EXTRAS else str(wheel)
+        run("uv", "pip", "install", "--quiet", "--python", str(python), "--find-links", str(dist), what)
         run("uv", "pip", "check", "--quiet", "--python", str(python))
         for module in imports:
             run(str(python), "-I", "-c", f"import {module}; assert {module}.__all__")
         (environment / "page.html").write_text(PAGE, encoding="utf-8")
+        (environment / "exam").mkdir()
+        (environment / "exam" / "sums_test.jsonl").write_text(json.dumps(QUESTION) + "\n", encoding="utf-8")
         for command in commands:
             run(str(environment / "bin" / command), "--help")
+            if command in HELP_ONLY:
+                continue
             run(str(environment / "bin" / command), *FIRST_USES[command], folder=environment)
     print(f"{name}: installs alone; imports {', '.join(imports)}; runs {', '.join(commands) or 'no command'}")
 

@@ -11,11 +11,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(path.parent for path in ROOT.glob("*/*/src/*/__init__.py"))
 NAMES = [path.name for path in PACKAGES]
-COMMANDS = ["taiwan-llm", "tw-corpus"]
+# each with the subcommand that a newcomer calls first
+COMMANDS = {
+    "taiwan-llm": "quickstart",
+    "tmlu-bench": "run",
+    "tw-corpus": "curate",
+    "twllm-bench": "run",
+    "twllm-engines": "probe",
+}
 
 
 def test_packages_are_found() -> None:
-    assert {"tw_corpus", "twllm_pipeline", "twllm_runs", "twllm_types"} <= set(NAMES)
+    assert {"tmlu_bench", "tw_corpus", "twllm_engines", "twllm_pipeline", "twllm_runs", "twllm_types"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=NAMES)
@@ -51,6 +58,8 @@ def test_package_is_marked_as_typed(package: Path) -> None:
         ("twllm_types", ("numpy", "pydantic")),
         ("twllm_runs", ("numpy", "jinja2", "torch")),
         ("tw_corpus", ("datatrove", "pyarrow", "torch", "trafilatura", "huggingface_hub")),
+        ("tmlu_bench", ("datasets", "numpy", "pyarrow", "torch")),
+        ("twllm_engines", ("h11", "pydantic", "torch", "transformers", "twllm_runs", "yaml")),
         ("twllm_pipeline", ("datatrove", "pyarrow", "torch")),
     ],
 )
@@ -65,7 +74,7 @@ def test_command_help_shows_its_subcommands_and_an_example(command: str) -> None
     executable = Path(sys.executable).parent / command
     shown = subprocess.run([executable, "--help"], capture_output=True, text=True, check=True).stdout
     assert "Commands" in shown
-    sub = "quickstart" if command == "taiwan-llm" else "curate"
+    sub = COMMANDS[command]
     assert sub in shown
     detail = subprocess.run([executable, sub, "--help"], capture_output=True, text=True, check=True).stdout
     assert f"Example: {command} {sub}" in detail

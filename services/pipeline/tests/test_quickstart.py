@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from tmlu_bench import Severity, load_questions, validate_questions
+
 COMMAND = Path(sys.executable).parent / "taiwan-llm"
 SAMPLE = Path(__file__).parents[1] / "src" / "twllm_pipeline" / "sample"
 
@@ -36,14 +38,16 @@ def test_quickstart_ends_clean_and_names_a_report_that_stands_alone(
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "<link" not in page
     assert 'src="http' not in page
-    assert "documents kept" in page
+    assert "corpus/report.html" in page
+    assert "exam/report.html" in page
+    assert "documents kept" in (output / "corpus" / "report.html").read_text(encoding="utf-8")
 
 
 def test_quickstart_reads_every_document_of_the_sample(
     quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
 ) -> None:
     output, _ = quickstart
-    counts = json.loads((output / "summary.json").read_text(encoding="utf-8"))["counts"]
+    counts = json.loads((output / "corpus" / "summary.json").read_text(encoding="utf-8"))["counts"]
     assert counts["num_records"] - counts["num_ignored"] == len(expected())
     assert counts["num_faults"] == 0
 
@@ -54,7 +58,7 @@ def test_quickstart_outcomes_are_those_that_the_sample_was_written_for(
     output, _ = quickstart
     kept = {
         key
-        for path in (output / "documents").glob("*.parquet")
+        for path in (output / "corpus" / "documents").glob("*.parquet")
         for row in pq.read_table(path).to_pylist()
         for key in (row["id"], row["url"])
         if key
@@ -66,6 +70,25 @@ def test_quickstart_outcomes_are_those_that_the_sample_was_written_for(
         is not bool({row["id"], row["path"].removeprefix("corpus/"), row["url"]} & kept)
     ]
     assert wrong == []
+
+
+def test_quickstart_exam_counts_every_question_and_its_interval_holds_chance(
+    quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    output, _ = quickstart
+    overall = json.loads((output / "exam" / "summary.json").read_text(encoding="utf-8"))["overall"]
+    assert overall["counts"] | {"correct": 0, "wrong": 0} == dict.fromkeys(overall["counts"], 0)
+    assert overall["counts"]["correct"] + overall["counts"]["wrong"] == 30
+    assert overall["micro"]["ci_low"] < 0.25 < overall["micro"]["ci_high"]
+
+
+def test_quickstart_exam_is_a_set_that_its_own_checks_pass() -> None:
+    questions = load_questions(SAMPLE / "exam")
+    assert questions.faults == ()
+    assert [finding for finding in validate_questions(questions) if finding.severity is Severity.ERROR] == []
+    assert {subject.id: (len(subject.test), len(subject.dev)) for subject in questions.subjects} == dict.fromkeys(
+        ("chinese_usage", "everyday_mathematics", "taiwan_geography"), (10, 5)
+    )
 
 
 def test_quickstart_again_does_nothing_and_names_the_report(
@@ -85,9 +108,9 @@ def test_quickstart_masks_personal_data_everywhere(
     output, _ = quickstart
     values = [finding["value"] for row in expected() for finding in row["pii"] if len(finding["value"]) > 7]
     assert len(values) > 15
-    pages = [(output / "report.html").read_text(encoding="utf-8")]
-    for path in (output / "documents").glob("*.parquet"):
+    pages = [(output / "corpus" / "report.html").read_text(encoding="utf-8")]
+    for path in (output / "corpus" / "documents").glob("*.parquet"):
         pages += pq.read_table(path)["text"].to_pylist()
-    for path in (output / "rejected").rglob("*.gz"):
+    for path in (output / "corpus" / "rejected").rglob("*.gz"):
         pages.append(gzip.decompress(path.read_bytes()).decode())
     assert [value for value in values if any(value in page for page in pages)] == []

@@ -152,7 +152,7 @@ def _short(value: JsonValue) -> str:
 
 
 def _read_summary(path: Path) -> JsonObject:
-    row = _read_object(path)
+    row = _read_object(path, fix="restore it, or delete the folder and run again")
     _check_version(row, path)
     return {key: value for key, value in row.items() if key != "schema_version"}
 
@@ -166,13 +166,11 @@ def _check_version(row: JsonObject, path: Path) -> None:
         )
 
 
-def _read_object(path: Path) -> JsonObject:
+def _read_object(path: Path, *, fix: str = "give the folder of a run, or run it again") -> JsonObject:
     try:
         value: object = json.loads(path.read_bytes())
     except OSError as error:
-        raise ArtifactError(
-            f"{path}: cannot be read ({error.strerror}); give the folder of a run, or run it again"
-        ) from error
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); {fix}") from error
     except (ValueError, RecursionError) as error:
         raise ArtifactError(
             f"{path}: is torn or was changed ({error}); restore it, or delete the folder and run again"

@@ -12,7 +12,7 @@ app = make_app(
 
 @app.command
 def quickstart(*, output: Path = Path("quickstart"), workers: int = 2) -> ExitCode:
-    """Curate a small sample corpus from raw pages to clean shards, and end with a report to open.
+    """Curate a small sample corpus, put a small exam to a tiny model, and end with a report to open.
 
     Needs no GPU, no network and no data of yours. Killed at any moment, the same command goes on.
 
@@ -24,14 +24,14 @@ def quickstart(*, output: Path = Path("quickstart"), workers: int = 2) -> ExitCo
     """
     from rich.console import Console
 
-    from tw_corpus.curation import show_curation
     from twllm_pipeline._quickstart import quickstart
+    from twllm_pipeline._show import show_quickstart
     from twllm_runs import current_cli, open_progress
 
     with open_progress(quiet=current_cli().quiet) as progress:
-        curation = quickstart(output=output, workers=workers, progress=progress)
-    show_curation(Console(), curation)
-    return ExitCode.FAULTS if curation.num_faults else ExitCode.DONE
+        done = quickstart(output=output, workers=workers, progress=progress)
+    show_quickstart(Console(), done)
+    return ExitCode.FAULTS if done.num_faults else ExitCode.DONE
 
 
 def main() -> None:

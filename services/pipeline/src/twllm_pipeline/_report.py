@@ -1,0 +1,68 @@
+"""The page that the quickstart ends with: one section per stage, and the way to each stage's own report."""
+
+from typing import TYPE_CHECKING, Any
+
+from twllm_runs.report import Bar, Bars, Fact, Figure, Figures, Link, Links, Prose, Report, Section, render_report
+from twllm_types import RunManifest
+
+if TYPE_CHECKING:
+    from tmlu_bench.exam import ExamRun
+    from tw_corpus.curation import Curation
+
+_ABOUT_THE_MODEL = (
+    "The model is a two-layer Llama with random weights and a tokenizer trained on the curated corpus. It has learned "
+    "nothing: its accuracy is chance, and the interval should hold chance. This shows that the exam runs, not that a "
+    "model is good."
+)
+
+
+def render_quickstart(manifest: RunManifest, curation: "Curation", exam: "ExamRun") -> str:
+    """Return `report.html`.
+
+    Args:
+        manifest: of the quickstart.
+        curation: finished.
+        exam: finished.
+    """
+    return render_report(
+        Report(
+            title="taiwan-llm: quickstart",
+            subtitle="From raw pages to a curated corpus and an examined model, on what ships with the package",
+            facts=tuple(Fact(name=name, value=version) for name, version in sorted(manifest.packages.items())),
+            sections=(_corpus(curation), _exam(exam)),
+        )
+    )
+
+
+def _corpus(curation: "Curation") -> Section:
+    counts: Any = curation.summary["counts"]
+    shown = tuple(
+        Figure(label=name.removeprefix("num_"), value=int(number)) for name, number in counts.items() if number
+    )
+    return Section(
+        title="1. Curation (tw-corpus)",
+        intro="Invented pages and records, written to meet every outcome once.",
+        blocks=(
+            Figures(items=shown),
+            Links(links=(Link(path="corpus/report.html", label="report of the curation"),)),
+        ),
+    )
+
+
+def _exam(exam: "ExamRun") -> Section:
+    overall = exam.summary.overall
+    outcomes = tuple(str(outcome) for outcome in overall.counts)
+    numbers = tuple(float(number) for number in overall.counts.values())
+    figures = [Figure(label="chance", value=f"{overall.chance:.0%}")] if overall.chance is not None else []
+    if overall.micro is not None:
+        figures.insert(0, Figure(label="accuracy", value=overall.micro))
+    return Section(
+        title="2. Exam (tmlu-bench)",
+        intro="Thirty invented questions in three subjects, five worked examples each, protocol tmlu-direct.",
+        blocks=(
+            Prose(paragraphs=(_ABOUT_THE_MODEL,)),
+            Figures(items=tuple(figures)),
+            Bars(title="Outcomes", series=outcomes, bars=(Bar(label="questions", values=numbers),), unit="questions"),
+            Links(links=(Link(path="exam/report.html", label="report of the exam"),)),
+        ),
+    )

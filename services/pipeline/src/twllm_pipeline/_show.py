@@ -1,0 +1,17 @@
+"""What the quickstart prints when it is through."""
+
+from rich.console import Console
+
+from tmlu_bench.exam import show_exam
+from tw_corpus.curation import show_curation
+from twllm_pipeline._quickstart import Quickstart
+from twllm_runs import RunState
+
+
+def show_quickstart(console: Console, done: Quickstart) -> None:
+    """Print the figures of each stage and where to look."""
+    show_curation(console, done.curation)
+    show_exam(console, done.exam)
+    if done.state is RunState.FINISHED:
+        console.print("This quickstart was finished before; nothing was done.")
+    console.print(f"Open {done.report}", soft_wrap=True)
