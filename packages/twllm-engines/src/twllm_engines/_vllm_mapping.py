@@ -92,7 +92,7 @@ def scores_of(ask: Ask, output: Any) -> dict[int, Likelihood | EngineFailure]:
 
 
 def generation_options(params: SamplingParams) -> dict[str, Any]:
-    """Return vLLM's sampling parameters for a request, except for structured outputs."""
+    """Return vLLM's sampling parameters for a request; `json_schema` is no name of vLLM's, and None for free text."""
     return {
         "n": params.num_samples,
         "max_tokens": params.max_tokens,
@@ -103,6 +103,7 @@ def generation_options(params: SamplingParams) -> dict[str, Any]:
         "stop": list(params.stop),
         "seed": params.seed,
         "logprobs": params.top_logprobs,
+        "json_schema": params.json_schema,
     }
 
 

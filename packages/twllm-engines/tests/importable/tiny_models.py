@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
     GPT2Config,
@@ -107,6 +109,11 @@ def gemma3() -> PreTrainedModel:
     return Gemma3ForCausalLM(Gemma3TextConfig(**_sizes(sliding_window=5, layer_types=layers)))
 
 
+def bloom() -> PreTrainedModel:
+    """Linear biases instead of positions, which its forward pass does not take."""
+    return BloomForCausalLM(BloomConfig(vocab_size=330, hidden_size=32, n_layer=2, n_head=4))
+
+
 def gpt2() -> PreTrainedModel:
     """Learned positions."""
     return GPT2LMHeadModel(
@@ -122,6 +129,7 @@ ARCHITECTURES: dict[str, Callable[[], PreTrainedModel]] = {
     "qwen2": qwen2,
     "gemma3": gemma3,
     "gpt2": gpt2,
+    "bloom": bloom,
 }
 
 
