@@ -4,6 +4,7 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 
 from tw_corpus.readers import Fault, FaultReason, Ignored, IgnoredKind, Outcome, ReadOptions, Record, read_file
 from twllm_types import ConfigError
+
+# without a time stamp, so that the names of the cases are the same in every process
+compress = partial(gzip.compress, mtime=0)
 
 PROSE = "臺北市政府今天宣布，公車路線自下個月起重新調整，市民可以在網站上查詢新的時刻表。"
 SIMPLIFIED = "市政府今天宣布，公交线路从下个月起重新调整，市民可以在网站上查询新的时刻表。"
@@ -258,7 +262,7 @@ def test_read_jsonl_other_text_field_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst", ".JSONL.GZ", ".ndjson"])
 def test_read_jsonl_compressed_or_plain_gives_the_same(tmp_path: Path, suffix: str) -> None:
     content = b"\n".join(line(f"{PROSE}{number}") for number in range(500))
-    stored = gzip.compress(content) if suffix.lower().endswith("gz") else content
+    stored = compress(content) if suffix.lower().endswith("gz") else content
     stored = zstandard.compress(content) if suffix.endswith("zst") else stored
     outcomes = read(tmp_path / f"a{suffix}", stored)
     assert texts(outcomes) == [f"{PROSE}{number}" for number in range(500)]
@@ -284,7 +288,7 @@ def test_read_jsonl_cut_stream_gives_what_came_before_and_one_fault(tmp_path: Pa
 
 
 def test_read_jsonl_cut_before_the_encoding_is_decided_loses_no_line(tmp_path: Path) -> None:
-    stored = gzip.compress(line("plain") + b"\n" + line("一") + b"\n" + line("二"))
+    stored = compress(line("plain") + b"\n" + line("一") + b"\n" + line("二"))
     outcomes = read(tmp_path / "a.jsonl.gz", stored[:-4])
     assert texts(outcomes) == ["plain", "一"]
     assert faults(outcomes) == [("line 3", FaultReason.TRUNCATED_ARCHIVE)]
@@ -306,7 +310,7 @@ def test_read_jsonl_damaged_stream_is_one_fault(tmp_path: Path, suffix: str) -> 
         ("a.jsonl.gz", b"", FaultReason.EMPTY_FILE),
         ("a.jsonl.gz", b'{"text": "x"}', FaultReason.CORRUPT_ARCHIVE),
         ("a.jsonl.zst", b'{"text": "x"}', FaultReason.CORRUPT_ARCHIVE),
-        ("a.jsonl", gzip.compress(b'{"text": "x"}'), FaultReason.UNKNOWN_FORMAT),
+        ("a.jsonl", compress(b'{"text": "x"}'), FaultReason.UNKNOWN_FORMAT),
         ("a.jsonl", zstandard.compress(b'{"text": "x"}'), FaultReason.UNKNOWN_FORMAT),
         ("a.csv", b"text\nx", FaultReason.UNKNOWN_FORMAT),
     ],
@@ -337,7 +341,7 @@ def test_read_jsonl_giant_line_is_skipped_in_bounded_memory(tmp_path: Path, suff
     content = line("一") + b"\n" + giant + b"\n" + line("二")
     length = len(giant)
     if suffix:
-        content = gzip.compress(content, 1) if suffix == ".gz" else zstandard.compress(content)
+        content = compress(content, 1) if suffix == ".gz" else zstandard.compress(content)
     path.write_bytes(content)
     del giant, content
     tracemalloc.start()
