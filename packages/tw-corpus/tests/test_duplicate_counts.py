@@ -45,3 +45,36 @@ def test_duplicate_counts_of_documents_and_near_duplicates_add_up_to_the_input(t
     assert [(row["id"], row["duplicate_count"]) for row in near] == [("1", 3)]
     assert sum(1 + row["duplicate_count"] for row in [*kept, *near]) == len(texts)
     assert {row["duplicate_count"] for row in rows(out / "rejected" / "exact_duplicate")} == {None}
+
+
+def test_near_duplicate_clusters_stand_in_summary_and_report_by_size_with_the_masked_id_that_stayed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "inputs").mkdir()
+    bases = {
+        "twins": (text_of(3) + text_of(110), 2),
+        "0940-000-118": (text_of(40) + text_of(77), 3),
+        "many": (text_of(59) + text_of(20), 10),
+    }
+    lines = [
+        json.dumps({"id": f"{name} {copy}" if copy else name, "text": f"{text}{'甲乙丙丁戊己庚辛壬癸'[copy]}。"})
+        for name, (text, num_copies) in bases.items()
+        for copy in range(num_copies)
+    ]
+    (tmp_path / "inputs" / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    recipe.write_text("near_dedup: {min_shingles: 20}\n", encoding="utf-8")
+    command = [COMMAND, "--quiet", "curate", tmp_path / "inputs", "--output", out, "--recipe", recipe]
+    subprocess.run(command, check=True, capture_output=True)
+    clusters = json.loads((out / "summary.json").read_text(encoding="utf-8"))["near_duplicate_clusters"]
+    assert clusters["num_clusters"] == 3
+    assert clusters["sizes"] == {"2": 1, "3": 1, "4–9": 0, "10+": 1}
+    assert [(row["size"], row["kept_id"]) for row in clusters["largest"]] == [
+        (10, "many"),
+        (3, "[遮蔽:手機號碼]"),
+        (2, "twins"),
+    ]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Near-duplicate clusters" in page
+    assert "3 clusters" in page
+    assert "0940-000-118" not in page

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tw_corpus._execution_options import ExecutionOptions, ExecutorName, RayOptions, SlurmOptions
-from tw_corpus._executors import Stage, TaskExecutor, open_executor
-from twllm_types import DataError, RunError
+from tw_corpus._executors import RayTasks, Stage, TaskExecutor, open_executor
+from twllm_types import ConfigError, DataError, RunError
 
 OPTIONS = ExecutionOptions(slurm=SlurmOptions(poll_seconds=0.2), ray=RayOptions(memory_bytes=1_000_000))
 ALL = (ExecutorName.LOCAL, ExecutorName.RAY, "fake slurm", ExecutorName.SLURM)
@@ -86,6 +86,23 @@ def test_executor_failed_task_is_the_same_error_everywhere_and_the_next_run_cont
     assert written(tmp_path) == {"0": "2"}
     run(open_one(tmp_path, 1), tmp_path, 2)
     assert written(tmp_path) == {"0": "2", "1": "2"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            RayOptions(cpus_per_task=10_000),
+            r"execution\.ray\.cpus_per_task is 10000, and no node",
+        ),
+        (RayOptions(memory_bytes=2**60), r"execution\.ray\.memory_bytes is 1152921504606846976, and no node"),
+    ],
+)
+def test_ray_task_that_no_node_can_take_is_refused(
+    options: RayOptions, message: str, ray_here: None, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message), RayTasks(1, options, log=tmp_path / "workers.log"):
+        pass
 
 
 def test_executor_stopped_ends_its_tasks(open_one: Callable[[Path, int], TaskExecutor], tmp_path: Path) -> None:

@@ -18,11 +18,15 @@ from twllm_runs import RunState, open_progress
 from twllm_types import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parent / "importable"))
-from sample_inputs import write_inputs
+from sample_inputs import REPEATED, write_every_outcome, write_inputs, write_questions
 
 COMMAND = Path(sys.executable).parent / "tw-corpus"
-RECIPE = """rules: {min_han_chars: 20, max_simplified_share: 0.2}
-near_dedup: {min_shingles: 200, num_buckets: 1}
+IMPORTABLE = Path(__file__).parent / "importable"
+# one bucket and few hashes: with more there are more tasks, and a task takes seconds to start on Slurm
+RECIPE = """rules: {min_han_chars: 20, max_simplified_share: null}
+near_dedup: {num_buckets: 1, hashes_per_bucket: 4}
+repeated_paragraphs: {min_documents: 4}
+measures: [{name: loudness, factory: "own_measures:share_of", options: {characters: "！"}, maximum: 0.05}]
 tasks: {target_bytes: 800}
 """
 ELSEWHERE = "execution: {slurm: {poll_seconds: 0.2, partition: all, setup: [export OMP_NUM_THREADS=1]}}\n"
@@ -39,6 +43,7 @@ def run(inputs: Path, output: Path, executor: ExecutorName, *, workers: int = 2,
             progress=progress,
             workers=workers,
             executor=executor,
+            decontaminate=[inputs.parent / "exam.jsonl"],
         )
 
 
@@ -51,6 +56,7 @@ def content(output: Path) -> dict[str, Any]:
         "documents": {path.name: pq.read_table(path).to_pylist() for path in (output / "documents").iterdir()},
         "rejected": {str(path.relative_to(output)): gzip.decompress(path.read_bytes()) for path in rejected},
         "faults": (output / "faults.jsonl").read_bytes(),
+        "contamination": (output / "contamination.jsonl").read_bytes(),
         "summary": summary,
         "card": (output / "README.md").read_bytes(),
     }
@@ -58,7 +64,9 @@ def content(output: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_inputs(tmp_path_factory.mktemp("executors") / "inputs", num_files=2)
+    folder = tmp_path_factory.mktemp("executors")
+    write_questions(folder / "exam.jsonl")
+    return write_every_outcome(folder / "inputs")
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +78,32 @@ def local(inputs: Path) -> dict[str, Any]:
 
 def test_inputs_of_these_tests_are_several_tasks_with_every_outcome(local: dict[str, Any]) -> None:
     assert len(local["documents"]) == 2
-    counts = local["summary"]["counts"]
-    assert min(counts[f"num_{name}"] for name in ("kept", "duplicates", "rejected", "faults")) > 0
+    summary = local["summary"]
+    counts = {
+        name: summary["counts"][f"num_{name}"] for name in ("duplicates", "near_duplicates", "rejected", "faults")
+    }
+    outcomes = dict.fromkeys(("kept", "contaminated", "min_han_chars", "max_loudness"), 0)
+    for row in summary["funnel"]:
+        outcomes[row["outcome"]] = outcomes.get(row["outcome"], 0) + row["count"]
+    (benchmark,) = summary["contamination"]
+    items = {name: benchmark[name] for name in ("clean", "found", "too_short")}
+    more = {name: summary["personal_data"].get(name, 0) for name in ("mobile", "email")}
+    more["repeated"] = summary["boilerplate_lines"].get("repeated_across_documents", 0)
+    assert min((counts | outcomes | items | more).values()) > 0, (counts, outcomes, items, more)
+
+
+def test_inputs_of_these_tests_have_duplicates_that_only_all_tasks_together_show(local: dict[str, Any]) -> None:
+    dropped = {
+        path: [json.loads(line)["id"] for line in lines.splitlines()] for path, lines in local["rejected"].items()
+    }
+    near = "rejected/near_duplicate"
+    # the Simplified mirror goes, though its source comes later
+    assert (dropped[f"{near}/00000.jsonl.gz"], dropped[f"{near}/00001.jsonl.gz"]) == (["mirror"], ["near"])
+    assert dropped["rejected/exact_duplicate/00001.jsonl.gz"] == ["exact"]
+    texts = {row["id"]: row["text"] for rows in local["documents"].values() for row in rows}
+    assert "source" in texts
+    assert not [key for key, text in texts.items() if REPEATED in text]
+    assert "0912-345-678" not in texts["personal"]
 
 
 @pytest.mark.parametrize("executor", ["ray", "slurm"])
@@ -87,11 +119,13 @@ def test_same_recipe_on_local_ray_and_slurm_gives_the_same_content(
     assert not (tmp_path / "out" / "work" / "attempts").exists()
 
 
-def start(inputs: Path, output: Path, *options: str) -> "subprocess.Popen[str]":
+def start(inputs: Path, output: Path, *options: str | Path) -> "subprocess.Popen[str]":
     recipe = output.with_suffix(".yaml")
     recipe.write_text(RECIPE, encoding="utf-8")
     words = [COMMAND, "--quiet", "curate", inputs, "--output", output, "--recipe", recipe, *options]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    path = os.pathsep.join(filter(None, (str(IMPORTABLE), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": path}
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def wait_for_a_task(process: "subprocess.Popen[str]", output: Path) -> None:
@@ -102,7 +136,7 @@ def wait_for_a_task(process: "subprocess.Popen[str]", output: Path) -> None:
 def test_run_that_was_killed_on_one_executor_continues_on_another(
     ray_here: None, inputs: Path, local: dict[str, Any], tmp_path: Path
 ) -> None:
-    process = start(inputs, tmp_path / "out")
+    process = start(inputs, tmp_path / "out", "--decontaminate", inputs.parent / "exam.jsonl")
     wait_for_a_task(process, tmp_path / "out")
     process.kill()
     process.communicate()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tw_corpus._execution_options import ContainerOptions, ExecutionOptions, ExecutorName, RayOptions, SlurmOptions
-from tw_corpus._executors import SlurmArrays, Stage, check_executor, unfinished_jobs
+from tw_corpus._executors import SlurmArrays, Stage, check_executor, settle_earlier_jobs
+from tw_corpus._executors._ray import run_on_ray
 from tw_corpus._executors._shipment import pack_stage, run_packed
 from tw_corpus._executors._slurm_script import ranks_per_element, render_script, sbatch_words
+from tw_corpus._executors._slurm_submission import submission_folder
 from tw_corpus._executors._task import TaskRunner
 from tw_corpus.curation import CurationRecipe
 from twllm_runs import parse_recipe, recipe_to_json
@@ -54,6 +57,13 @@ def run(folder: Path, options: SlurmOptions, *, failure: str = "", num_tasks: in
 
 def written(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "out").iterdir())
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 # what is told to Slurm
@@ -154,6 +164,11 @@ def test_ranks_per_element_is_the_least_that_fits(num_ranks: int, max_elements: 
         ('setup: ["module load x\\nrm y"]', "setup holds a line break"),
         ('sbatch: {comment: "a\\nb"}', "sbatch.comment holds a line break"),
         ("sbatch: {array: 0-9}", "'array', which the command sets itself"),
+        ("sbatch: {outp: x}", "'outp', which the command sets itself"),
+        *(
+            (f"sbatch: {{{name}: x}}", f"'{name}', with which the command could not follow its job")
+            for name in ("clusters", "cluster", "test-only", "help", "version", "M")
+        ),
         ("sbatch: {--exclusive: null}", "long name of an option without dashes"),
         ("cpus_per_task: 0", "cpus_per_task is 0"),
         ("max_array_size: 0", "max_array_size is 0"),
@@ -220,7 +235,7 @@ def test_slurm_job_that_is_refused_is_one_error_with_slurms_words(tmp_path: Path
     (fake_slurm_state / "refuse").touch()
     with pytest.raises(RunError, match=r"sbatch failed: .*invalid partition.*; correct execution\.slurm"):
         run(tmp_path, SlurmOptions(**FAST))
-    assert not unfinished_jobs(ExecutorName.LOCAL, tmp_path)
+    assert not settle_earlier_jobs(ExecutorName.LOCAL, tmp_path)
 
 
 def test_slurm_cluster_without_arrays_is_named(tmp_path: Path, fake_slurm_state: Path) -> None:
@@ -261,18 +276,22 @@ def test_slurm_that_stays_silent_stops_the_run_and_the_next_start_finds_the_job(
     tmp_path: Path, fake_slurm_state: Path
 ) -> None:
     (fake_slurm_state / "silent").write_text("1000", encoding="ascii")
-    (fake_slurm_state / "hold").touch()
-    with pytest.raises(RunError, match=r"Unable to contact slurm controller.*it finds job 1"):
-        run(tmp_path, SlurmOptions(controller_patience_seconds=0, **FAST))
+    with pytest.raises(RunError, match=r"Unable to contact slurm controller.*it finds job 1, which goes on"):
+        run(tmp_path, SlurmOptions(controller_patience_seconds=0, **FAST), failure="waits")
+    (record,) = (tmp_path / "slurm").glob("*/job.json")
+    assert json.loads(record.read_text(encoding="utf-8"))["state"] == "active"
     with pytest.raises(RunError, match="may still work on this run"):
-        unfinished_jobs(ExecutorName.LOCAL, tmp_path)
+        settle_earlier_jobs(ExecutorName.LOCAL, tmp_path)
     (fake_slurm_state / "silent").unlink()
-    # the command cancelled it, and could not see whether that was done
-    assert unfinished_jobs(ExecutorName.SLURM, tmp_path)
-    (fake_slurm_state / "hold").unlink()
+    # nobody cancelled it: it goes on as soon as it may, and does all there is
+    mark = tmp_path / "out" / "waiting"
+    wait_until(mark.exists)
+    assert settle_earlier_jobs(ExecutorName.SLURM, tmp_path)
+    mark.unlink()
     notes = run(tmp_path, SlurmOptions(**FAST))
     assert notes[0] == "waits for Slurm job 1 of an earlier start"
     assert written(tmp_path) == ["0", "1"]
+    assert [path.name for path in (tmp_path / "slurm").iterdir()] == ["write-1"]
 
 
 def test_slurm_job_that_waits_says_why(tmp_path: Path, fake_slurm_state: Path) -> None:
@@ -286,7 +305,7 @@ def test_slurm_job_that_waits_says_why(tmp_path: Path, fake_slurm_state: Path) -
     with pytest.raises(KeyboardInterrupt), SlurmArrays(1, SlurmOptions(**FAST), work=tmp_path) as executor:
         executor.run(stage(tmp_path), logging_folder=tmp_path / "logs", on_wait=stop_once_noted, on_note=notes.append)
     assert notes == ["Slurm job 1: pending (Priority)"]
-    assert not unfinished_jobs(ExecutorName.LOCAL, tmp_path)
+    assert not settle_earlier_jobs(ExecutorName.LOCAL, tmp_path)
 
 
 DRIVER = """
@@ -317,8 +336,8 @@ def test_slurm_command_that_is_killed_leaves_its_job_to_the_next_start(
     process.kill()
     process.wait()
     with pytest.raises(RunError, match="of an earlier start still works on this run; continue with --executor slurm"):
-        unfinished_jobs(ExecutorName.LOCAL, tmp_path)
-    assert unfinished_jobs(ExecutorName.SLURM, tmp_path)
+        settle_earlier_jobs(ExecutorName.LOCAL, tmp_path)
+    assert settle_earlier_jobs(ExecutorName.SLURM, tmp_path)
     # the old job may go on now, and does the rest
     mark.unlink()
     run(tmp_path, SlurmOptions(**FAST))
@@ -327,15 +346,16 @@ def test_slurm_command_that_is_killed_leaves_its_job_to_the_next_start(
         "1": "2",
     }
     assert [path.name for path in (tmp_path / "slurm").iterdir()] == ["write-1"]
-    assert not unfinished_jobs(ExecutorName.LOCAL, tmp_path)
+    assert not settle_earlier_jobs(ExecutorName.LOCAL, tmp_path)
 
 
 def test_job_that_ended_unseen_is_no_hindrance(tmp_path: Path, fake_slurm_state: Path) -> None:
     (fake_slurm_state / "silent").write_text("1000", encoding="ascii")
     with pytest.raises(RunError, match="Unable to contact"):
         run(tmp_path, SlurmOptions(controller_patience_seconds=0, **FAST))
+    wait_until((fake_slurm_state / "1.ended").exists)
     (fake_slurm_state / "silent").unlink()
-    assert not unfinished_jobs(ExecutorName.LOCAL, tmp_path)
+    assert not settle_earlier_jobs(ExecutorName.LOCAL, tmp_path)
 
 
 def test_damaged_record_of_a_job_is_named(tmp_path: Path) -> None:
@@ -343,7 +363,16 @@ def test_damaged_record_of_a_job_is_named(tmp_path: Path) -> None:
     record.parent.mkdir(parents=True)
     record.write_text("{", encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"job\.json is missing or damaged"):
-        unfinished_jobs(ExecutorName.LOCAL, tmp_path)
+        settle_earlier_jobs(ExecutorName.LOCAL, tmp_path)
+
+
+def test_submission_folder_is_new_after_one_was_deleted(tmp_path: Path) -> None:
+    # of another stage whose name begins alike
+    submission_folder(tmp_path, "write-all")
+    first, second = (submission_folder(tmp_path, "write") for _ in range(2))
+    assert (first.name, second.name) == ("write-1", "write-2")
+    shutil.rmtree(first)
+    assert submission_folder(tmp_path, "write").name == "write-3"
 
 
 # a node that is not fit
@@ -366,6 +395,10 @@ def test_stage_on_a_node_that_is_not_fit_is_one_error(tmp_path: Path, monkeypatc
     assert "cannot start on" in message(runner=pickle.dumps(header["runner"])[:0] + b"cno_such_module\nName\n.")
     shutil.rmtree(logs)
     assert f"does not see {logs}; run folder, inputs" in message()
+    # where the run folder is not, there is no place for the log either
+    failure = run_on_ray(packed, 0, str(logs / "workers.log"))
+    assert failure is not None
+    assert f"does not see {logs}; run folder, inputs" in failure.message
 
 
 def test_script_quotes_like_the_shell_expects() -> None:

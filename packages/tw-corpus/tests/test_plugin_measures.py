@@ -120,6 +120,8 @@ def test_a_measure_that_fails_gives_the_error_in_one_line() -> None:
     assert measure_text(measure, "好") == 1.0
     assert measure_text(measure, "怪字") == Unmeasured(error=r"KeyError: '怪字\nunknown'")
     assert isinstance(measure_text(load(plugin("returning", options={"what": "nan"})), "好"), Unmeasured)
+    quoted = measure_text(load(plugin("fails_on", options={"word": "請電0940-000-118。"})), "請電0940-000-118。")
+    assert quoted == Unmeasured(error=r"KeyError: '請電[遮蔽:手機號碼]。\nunknown'")
     long = measure_text(load(plugin("fails_on", options={"word": "字" * 500})), "字" * 500)
     assert isinstance(long, Unmeasured)
     assert len(long.error) == 201

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from tw_corpus._tally import (
     EXCERPT_CHARS,
     KEPT,
+    NUM_CLUSTERS,
     NUM_NEAR,
     NUM_SAMPLES,
+    Cluster,
     NearMiss,
     Tally,
     join_key,
@@ -34,6 +36,7 @@ def tally_of(rows: list[tuple[int, str]]) -> Tally:
         tally.add_document(document_id=f"d{number}", source="in", genre="news", outcome=outcome, text="字" * number)
         tally.add_near(miss(number, number / 1_000))
         tally.num_records["in"] += 1
+        tally.add_cluster(Cluster(size=2 + number % 20, id=f"d{number}", source="in"))
     return tally
 
 
@@ -66,6 +69,13 @@ def test_samples_and_near_documents_are_bounded_and_the_nearest_stay() -> None:
     tally = tally_of([(number, KEPT) for number in range(100)])
     assert len(tally.samples[KEPT]) == NUM_SAMPLES
     assert [entry.id for entry in tally.near["r"]] == [str(number) for number in range(NUM_NEAR)]
+
+
+def test_clusters_are_all_counted_and_the_largest_stay_with_their_document() -> None:
+    tally = tally_of([(number, KEPT) for number in range(40)])
+    assert tally.cluster_sizes == dict.fromkeys(map(str, range(2, 22)), 2)
+    assert len(tally.clusters) == NUM_CLUSTERS
+    assert [(cluster.size, cluster.id) for cluster in tally.clusters[:3]] == [(21, "d19"), (21, "d39"), (20, "d18")]
 
 
 def test_a_document_far_from_the_threshold_is_not_near() -> None:

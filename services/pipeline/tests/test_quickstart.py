@@ -72,6 +72,16 @@ def test_quickstart_outcomes_are_those_that_the_sample_was_written_for(
     assert wrong == []
 
 
+def test_quickstart_looks_for_the_exam_in_the_corpus_and_says_what_it_found(
+    quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    output, _ = quickstart
+    (row,) = json.loads((output / "corpus" / "summary.json").read_text(encoding="utf-8"))["contamination"]
+    assert (row["benchmark"], row["found"]) == ("exam", 0)
+    assert row["clean"] + row["too_short"] == 3 * (10 + 5)
+    assert "exam questions found in the corpus" in (output / "report.html").read_text(encoding="utf-8")
+
+
 def test_quickstart_exam_counts_every_question_and_its_interval_holds_chance(
     quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
 ) -> None:

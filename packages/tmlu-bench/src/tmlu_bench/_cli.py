@@ -2,7 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from twllm_runs import ExitCode, make_app, run_app
 
@@ -28,7 +30,7 @@ def run(
     max_tokens: int | None = None,
     permute: int | None = None,
     circular: bool = False,
-    subjects: list[str] | None = None,
+    subjects: Annotated[list[str] | None, Parameter(consume_multiple=(1, None))] = None,
     limit: int | None = None,
     seed: int = 0,
     retry_errors: bool = False,
@@ -199,7 +201,7 @@ def contamination(
     control: str | None = None,
     corpus: Path | None = None,
     tw_corpus: Path | None = None,
-    shares: list[float] | None = None,
+    shares: Annotated[list[float] | None, Parameter(consume_multiple=(1, None))] = None,
     num_orders: int = 8,
     ngram_chars: int = 13,
     text_field: str = "text",

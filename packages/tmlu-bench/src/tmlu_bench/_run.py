@@ -75,6 +75,7 @@ _TRANSPORT = frozenset(
         "proxy",
         "read_timeout_seconds",
         "requests_per_minute",
+        "sends_key",
         "tensor_parallel_size",
         "tokens_per_minute",
         "trust_env",
@@ -361,7 +362,11 @@ def _report(run: Run, job: _Job, result: ExamRun) -> Report:
         setting={
             "data": f"{job.questions.name} (sha256 {job.questions.sha256[:12]})",
             "sample": str(sample_json(job.plan, job.settings)["description"]),
-            **{key: _as_text(value) for key, value in job.settings.to_json().items() if value not in (None, False, [])},
+            **{
+                key: _as_text(value)
+                for key, value in job.settings.to_json().items()
+                if value is not None and value is not False and value != []
+            },
             **{f"package {name}": version for name, version in sorted(run.manifest.packages.items())},
         },
         questions=shown,

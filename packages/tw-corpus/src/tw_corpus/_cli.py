@@ -2,7 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from tw_corpus import _cli_prefetch, _cli_variant
 from twllm_runs import ExitCode, make_app, run_app
@@ -17,7 +19,7 @@ def curate(
     output: Path,
     recipe: str = "web",
     workers: int = 1,
-    decontaminate: list[Path] | None = None,
+    decontaminate: Annotated[list[Path] | None, Parameter(consume_multiple=(1, None))] = None,
     executor: Literal["local", "ray", "slurm"] = "local",
 ) -> ExitCode:
     """Curate files and folders into shards.
@@ -31,7 +33,8 @@ def curate(
         output: folder to write; a finished run of other parameters is never overwritten.
         recipe: name of a shipped recipe (web, forum, law, news, book) or a YAML file.
         workers: most tasks at once; they change the speed, never the result.
-        decontaminate: benchmark files or folders; documents that hold one of their questions are left out.
+        decontaminate: benchmark files or folders; documents that hold one of their questions are left out. It takes
+            all words up to the next option, so inputs stand before it, or behind `--`.
         executor: where tasks run: processes here, a Ray cluster, or array jobs of Slurm; settings stand in the recipe.
     """
     from rich.console import Console
@@ -80,7 +83,7 @@ def redact(
     output: Path,
     mode: Literal["mask", "pseudonymise", "tag"] = "mask",
     key_file: Path | None = None,
-    text_fields: list[str] | None = None,
+    text_fields: Annotated[list[str] | None, Parameter(consume_multiple=(1, None))] = None,
 ) -> ExitCode:
     """Mask, replace or tag Taiwanese personal data in a file of JSON lines or text.
 

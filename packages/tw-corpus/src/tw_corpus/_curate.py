@@ -12,7 +12,7 @@ from loguru import logger
 
 from tw_corpus._contaminated import publish_contamination
 from tw_corpus._execution_options import ExecutorName
-from tw_corpus._executors import open_executor, unfinished_jobs
+from tw_corpus._executors import open_executor, settle_earlier_jobs
 from tw_corpus._plan import input_of, plan_tasks, store_tasks
 from tw_corpus._recipe import CurationRecipe
 from tw_corpus._stages import Layout, Plan, filter_stage, later_stages
@@ -97,7 +97,7 @@ def run_curation(
 def _prepare(run: Run, executor: ExecutorName) -> Layout:
     attempts = run.work_folder / "attempts"
     # attempts of killed invocations; their workers ended with them, unless they were Slurm's
-    if not unfinished_jobs(executor, run.work_folder):
+    if not settle_earlier_jobs(executor, run.work_folder):
         shutil.rmtree(attempts, ignore_errors=True)
     layout = Layout(output=run.folder, work=run.work_folder, attempt=attempts / uuid.uuid4().hex)
     for folder in (layout.attempt, layout.progress, layout.output / "documents", layout.output / "rejected"):

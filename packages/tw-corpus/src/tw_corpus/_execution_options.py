@@ -8,7 +8,9 @@ from twllm_types import ConfigError
 
 _OPTION_NAME = re.compile(r"[a-z][a-z0-9-]*")
 # what the driver decides itself; another value would make it wait for the wrong tasks
-_RESERVED_OPTIONS = frozenset({"array", "chdir", "error", "input", "job-name", "output", "parsable", "wait", "wrap"})
+_RESERVED_OPTIONS = ("array", "chdir", "error", "input", "job-name", "output", "parsable", "wait", "wrap")
+# with these no job starts, or one that squeue and scancel, which ask this cluster only, do not find
+_UNSUITABLE_OPTIONS = ("M", "cluster", "clusters", "help", "test-only", "usage", "version")
 
 
 class ExecutorName(StrEnum):
@@ -106,7 +108,7 @@ class RayOptions:
         address: of a running cluster (`auto`, `host:6379`); None takes the environment's RAY_ADDRESS, else starts Ray
             on this machine for the time of the run.
         cpus_per_task: cores that a task reserves, >= 1.
-        memory_bytes: memory that a task reserves, > 0; None reserves none.
+        memory_bytes: memory that a task reserves, > 0; None reserves none. Some node must have both at the start.
 
     Raises:
         ConfigError: a number is out of range, or the address is empty or that of a Ray client (`ray://`).
@@ -141,9 +143,12 @@ class ExecutionOptions:
 
 
 def _check_option(name: str, value: str | int | None) -> None:
+    # sbatch also takes the beginning of a name
+    if name and any(option.startswith(name) for option in _UNSUITABLE_OPTIONS):
+        raise ConfigError(f"sbatch holds {name!r}, with which the command could not follow its job; remove it")
     if not _OPTION_NAME.fullmatch(name):
         raise ConfigError(f"sbatch holds {name!r}; write the long name of an option without dashes before it")
-    if name in _RESERVED_OPTIONS:
+    if any(option.startswith(name) for option in _RESERVED_OPTIONS):
         raise ConfigError(f"sbatch holds {name!r}, which the command sets itself; remove it")
     if isinstance(value, str):
         _check_lines(f"sbatch.{name}", value)

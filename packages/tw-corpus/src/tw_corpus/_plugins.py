@@ -11,6 +11,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from tw_corpus._pii import redact
 from tw_corpus._plugin_measure import OptionValue, PluginMeasure, as_value
 from tw_corpus._resources import Resource, describe
 from twllm_types import ConfigError, JsonObject, ModelIdentity, TwllmError
@@ -229,5 +230,6 @@ def _model(resource: Resource) -> ModelIdentity:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    # it may quote a document; masked before the cut, which could split a value
+    text = redact(" ".join(f"{type(error).__name__}: {error}".split())).text
     return text if len(text) <= _MAX_ERROR_CHARS else f"{text[:_MAX_ERROR_CHARS]}…"

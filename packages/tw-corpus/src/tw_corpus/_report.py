@@ -58,6 +58,7 @@ def render_curation_report(manifest: RunManifest, summary: JsonObject, documents
             _funnel(documents),
             _genres(documents),
             _near(documents),
+            _clusters(content),
             _samples(documents),
             _language(content),
             *_plugins(content),
@@ -173,6 +174,32 @@ def _near(documents: Tally) -> Section:
         title="Near a threshold",
         blocks=(block,),
         intro="Documents within a tenth of a threshold, kept or rejected: where moving it would change the outcome.",
+    )
+
+
+def _clusters(content: Any) -> Section:
+    clusters = content["near_duplicate_clusters"]
+    table = Table(
+        title="Clusters by number of documents",
+        columns=(Column(title="documents"), Column(title="clusters", kind=ColumnKind.COUNT)),
+        rows=tuple(clusters["sizes"].items()),
+        note=f"{clusters['num_clusters']:,} clusters",
+    )
+    largest = Table(
+        title="Largest clusters",
+        columns=(
+            Column(title="document that stayed", kind=ColumnKind.CODE),
+            Column(title="input"),
+            Column(title="documents", kind=ColumnKind.COUNT),
+        ),
+        rows=tuple((row["kept_id"], row["input"], row["size"]) for row in clusters["largest"]),
+    )
+    none = Prose(paragraphs=("No near-duplicates were found, or the recipe does not look for them.",))
+    return Section(
+        title="Near-duplicate clusters",
+        blocks=(table, largest) if clusters["num_clusters"] else (none,),
+        intro="Documents that are alike, in pairs or by way of others; one of each cluster stays. "
+        "Exact copies were dropped before and do not count.",
     )
 
 

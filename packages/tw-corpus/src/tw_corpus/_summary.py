@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import cast
 
+from tw_corpus._pii import redact
 from tw_corpus._plugin_measure import FAILED
 from tw_corpus._plugin_summary import plugin_rows
 from tw_corpus._tally import EXACT_DUPLICATE, KEPT, NEAR_DUPLICATE, Tally, split_key, totals
 from tw_corpus.readers import FoundFile
 from twllm_runs.statistics import proportion_estimate
 from twllm_types import Estimate, JsonObject, JsonValue, RunError
+
+_CLUSTER_BANDS = ((2, "2"), (3, "3"), (9, "4–9"), (inf, "10+"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +129,27 @@ def summarize(
         "boilerplate_lines": dict(sorted(documents.boilerplate.items())),
         "variants": _rows(documents.variants, ("variant", "script", "converted")),
         "personal_data": dict(sorted(documents.pii.items())),
+        "near_duplicate_clusters": _clusters(documents),
         "plugin_measures": plugin_rows(documents),
         "timing": {
             "seconds": None if seconds is None else round(seconds, 3),
             "input_bytes_per_second": None if seconds is None else round(num_bytes / seconds, 1),
         },
+    }
+
+
+def _clusters(documents: Tally) -> JsonObject:
+    """Return how many clusters there are, how large, and the largest with the document that stayed, its id masked."""
+    sizes = dict.fromkeys((name for _, name in _CLUSTER_BANDS), 0)
+    for size, count in documents.cluster_sizes.items():
+        sizes[next(name for most, name in _CLUSTER_BANDS if int(size) <= most)] += count
+    return {
+        "num_clusters": documents.cluster_sizes.total(),
+        "sizes": cast("JsonObject", sizes),
+        "largest": [
+            {"size": cluster.size, "kept_id": redact(cluster.id).text, "input": redact(cluster.source).text}
+            for cluster in documents.clusters
+        ],
     }
 
 

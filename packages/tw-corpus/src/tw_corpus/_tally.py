@@ -19,6 +19,7 @@ NEAR_DUPLICATE = "near_duplicate"
 INPUT_FIELD = "input"
 NUM_SAMPLES = 12
 NUM_NEAR = 12
+NUM_CLUSTERS = 8
 EXCERPT_CHARS = 600
 _LONGEST_VALUE_CHARS = 400
 NEAR_MARGIN = 0.1
@@ -36,6 +37,7 @@ _COUNTERS = (
     "pii",
     "plugin_outcomes",
     "plugin_values",
+    "cluster_sizes",
 )
 
 
@@ -87,6 +89,21 @@ class NearMiss:
     excerpt: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Near-duplicates of which one document stayed.
+
+    Attributes:
+        size: documents before the others were dropped, >= 2.
+        id: of the document that stayed.
+        source: input that it came from.
+    """
+
+    size: int
+    id: str
+    source: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Tally:
     """Counts of one task or of a whole stage; an accumulator, so not frozen.
@@ -105,8 +122,10 @@ class Tally:
         pii: personal data found, by kind.
         plugin_outcomes: documents that came to a plug-in measure, by (measure, outcome).
         plugin_values: documents that it measured, by (measure, value to two significant digits).
+        cluster_sizes: clusters of near-duplicates, by their number of documents.
         samples: by outcome.
         near: by rule.
+        clusters: the largest ones.
     """
 
     num_documents: Counter[str] = field(default_factory=Counter[str])
@@ -122,8 +141,10 @@ class Tally:
     pii: Counter[str] = field(default_factory=Counter[str])
     plugin_outcomes: Counter[str] = field(default_factory=Counter[str])
     plugin_values: Counter[str] = field(default_factory=Counter[str])
+    cluster_sizes: Counter[str] = field(default_factory=Counter[str])
     samples: dict[str, list[Sample]] = field(default_factory=dict[str, list[Sample]])
     near: dict[str, list[NearMiss]] = field(default_factory=dict[str, list[NearMiss]])
+    clusters: list[Cluster] = field(default_factory=list[Cluster])
 
     def add_document(
         self, *, document_id: str, source: str, genre: str, outcome: str, text: str, detail: str = ""
@@ -157,6 +178,11 @@ class Tally:
                 replace(row, excerpt=_excerpt(miss.excerpt)) if row is miss else row for row in nearest
             ]
 
+    def add_cluster(self, cluster: Cluster) -> None:
+        """Count a cluster of near-duplicates and offer it as one of the largest."""
+        self.cluster_sizes[str(cluster.size)] += 1
+        self.clusters = _largest([*self.clusters, cluster])
+
     def merge(self, other: "Tally") -> None:
         """Add the counts of `other`."""
         for name in _COUNTERS:
@@ -165,6 +191,7 @@ class Tally:
             self.samples[outcome] = _smallest_samples([*self.samples.get(outcome, ()), *samples])
         for rule, misses in other.near.items():
             self.near[rule] = _nearest([*self.near.get(rule, ()), *misses])
+        self.clusters = _largest([*self.clusters, *other.clusters])
 
     def merged(self, other: "Tally") -> "Tally":
         """Return the sum of both; neither is changed."""
@@ -178,6 +205,7 @@ class Tally:
         stored: dict[str, Any] = {name: dict(sorted(getattr(self, name).items())) for name in _COUNTERS}
         stored["samples"] = {name: [asdict(sample) for sample in rows] for name, rows in sorted(self.samples.items())}
         stored["near"] = {name: [asdict(miss) for miss in rows] for name, rows in sorted(self.near.items())}
+        stored["clusters"] = [asdict(cluster) for cluster in self.clusters]
         return stored
 
     @classmethod
@@ -193,6 +221,7 @@ class Tally:
                 **counters,
                 samples={name: [Sample(**row) for row in rows] for name, rows in stored["samples"].items()},
                 near={name: [NearMiss(**row) for row in rows] for name, rows in stored["near"].items()},
+                clusters=[Cluster(**row) for row in stored["clusters"]],
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ArtifactError(f"stored counts are not of this version ({error}); use a new --output") from error
@@ -235,3 +264,7 @@ def _smallest_samples(samples: Iterable[Sample]) -> list[Sample]:
 
 def _nearest(misses: Iterable[NearMiss]) -> list[NearMiss]:
     return sorted(misses, key=lambda miss: (miss.margin, miss.id))[:NUM_NEAR]
+
+
+def _largest(clusters: Iterable[Cluster]) -> list[Cluster]:
+    return sorted(clusters, key=lambda cluster: (-cluster.size, cluster.id, cluster.source))[:NUM_CLUSTERS]

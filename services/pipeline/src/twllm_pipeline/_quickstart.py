@@ -1,4 +1,6 @@
 """The quickstart: the sample corpus through `tw-corpus`, and a small exam of a tiny model through `tmlu-bench`."""
+# pyarrow ships no types
+# pyright: standard
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,8 +82,16 @@ def quickstart(*, output: Path, workers: int, progress: Progress) -> Quickstart:
 def _curate(output: Path, workers: int, progress: Progress) -> "Curation":
     from tw_corpus.curation import curate, load_curation_recipe
 
-    with resources.as_file(resources.files("twllm_pipeline") / "sample" / "corpus") as corpus:
-        return curate([corpus], output=output, recipe=load_curation_recipe("web"), workers=workers, progress=progress)
+    sample = resources.files("twllm_pipeline") / "sample"
+    with resources.as_file(sample / "corpus") as corpus, resources.as_file(sample / "exam") as exam:
+        return curate(
+            [corpus],
+            output=output,
+            recipe=load_curation_recipe("web"),
+            workers=workers,
+            progress=progress,
+            decontaminate=[exam],
+        )
 
 
 def _examine(output: Path, progress: Progress) -> "ExamRun":

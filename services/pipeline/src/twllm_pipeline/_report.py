@@ -43,9 +43,21 @@ def _corpus(curation: "Curation") -> Section:
         title="1. Curation (tw-corpus)",
         intro="Invented pages and records, written to meet every outcome once.",
         blocks=(
-            Figures(items=shown),
+            Figures(items=(*shown, *_contamination(curation))),
             Links(links=(Link(path="corpus/report.html", label="report of the curation"),)),
         ),
+    )
+
+
+def _contamination(curation: "Curation") -> tuple[Figure, ...]:
+    rows: Any = curation.summary["contamination"]
+    return tuple(
+        Figure(
+            label="exam questions found in the corpus",
+            value=int(row["found"]),
+            note=f"of {row['found'] + row['clean']} looked for; {row['too_short']} are too short",
+        )
+        for row in rows
     )
 
 
@@ -53,7 +65,7 @@ def _exam(exam: "ExamRun") -> Section:
     overall = exam.summary.overall
     outcomes = tuple(str(outcome) for outcome in overall.counts)
     numbers = tuple(float(number) for number in overall.counts.values())
-    figures = [Figure(label="chance", value=f"{overall.chance:.0%}")] if overall.chance is not None else []
+    figures = [Figure(label="chance", value=f"{overall.chance:.0%}")]
     if overall.micro is not None:
         figures.insert(0, Figure(label="accuracy", value=overall.micro))
     return Section(

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from twllm_runs import remove_temporaries, write_json_atomic
+from twllm_types import JsonObject
 
 VOCAB_SIZE = 1_000
 _MARK = "made.json"
@@ -26,7 +27,7 @@ def make_tiny_model(texts: Iterable[str], folder: Path, *, seed: int) -> Path:
     Returns:
         `folder`, which `transformers` and the engine `hf:` load.
     """
-    made = {"seed": seed, "vocab_size": VOCAB_SIZE}
+    made: JsonObject = {"seed": seed, "vocab_size": VOCAB_SIZE}
     mark = folder / _MARK
     if mark.exists() and json.loads(mark.read_text(encoding="utf-8")) == made:
         return folder

@@ -1,7 +1,7 @@
 """Running the tasks of a stage: on this machine, on Ray, or as array jobs of Slurm. design/0002-workers.md says why."""
 
 from tw_corpus._executors._local import WorkerPool
-from tw_corpus._executors._open import check_executor, open_executor, unfinished_jobs
+from tw_corpus._executors._open import check_executor, open_executor, settle_earlier_jobs
 from tw_corpus._executors._ray import RayTasks
 from tw_corpus._executors._slurm import SlurmArrays
 from tw_corpus._executors._task import Stage, TaskExecutor
@@ -14,5 +14,5 @@ __all__ = [
     "WorkerPool",
     "check_executor",
     "open_executor",
-    "unfinished_jobs",
+    "settle_earlier_jobs",
 ]

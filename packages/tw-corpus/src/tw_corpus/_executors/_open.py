@@ -60,12 +60,18 @@ def check_executor(name: ExecutorName) -> None:
         )
 
 
-def unfinished_jobs(name: ExecutorName, work: Path) -> bool:
-    """Tell whether Slurm jobs of an earlier command may still work in the folder; `SlurmArrays` waits for them.
+def settle_earlier_jobs(name: ExecutorName, work: Path) -> bool:
+    """Settle what earlier commands left open: their Slurm jobs.
+
+    With `slurm` nothing is changed: `SlurmArrays` waits for such jobs. With another executor, a job that has left the
+    queue is recorded as ended, so that no later command asks for it again; one that has not is an error.
 
     Args:
         name: executor of this command.
         work: the run's folder of intermediate files.
+
+    Returns:
+        Whether such a job may still work in the folder; True with `slurm` only.
 
     Raises:
         RunError: such a job is alive, or may be, and this command would work beside it.

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -36,9 +36,12 @@ _ENVIRONMENT = {
 }
 
 
-def _run_on_ray(packed: bytes, rank: int, log: str) -> Failure | None:
+def run_on_ray(packed: bytes, rank: int, log: str) -> Failure | None:
+    """Run a task of a packed stage in a Ray worker, on whatever node."""
     raise_file_limit()
-    redirect_output(Path(log))
+    # a node that does not see the run folder says so in `run_packed`
+    if Path(log).parent.is_dir():
+        redirect_output(Path(log))
     return run_packed(packed, rank)
 
 
@@ -68,10 +71,15 @@ class RayTasks:
             with _sigterm_kept():
                 _start(ray, self._options, self._num_workers)
             self._started = True
+        try:
+            _check_room(ray.nodes(), self._options)
+        except ConfigError:
+            self.__exit__(None, None, None)
+            raise
         options: dict[str, Any] = {"num_cpus": self._options.cpus_per_task, "max_retries": 0}
         if self._options.memory_bytes is not None:
             options["memory"] = self._options.memory_bytes
-        self._remote = ray.remote(_run_on_ray).options(**options)
+        self._remote = ray.remote(run_on_ray).options(**options)
         return self
 
     def __exit__(
@@ -181,6 +189,28 @@ def _start_here(ray: Any, **options: Any) -> None:
                 ) from error
         else:
             return
+
+
+def _check_room(nodes: Sequence[dict[str, Any]], options: RayOptions) -> None:
+    """Refuse what no node has: Ray would wait for such a node for ever.
+
+    Raises:
+        ConfigError: a task reserves more than any node has; the message names the key of the recipe.
+    """
+    resources: list[dict[str, float]] = [node["Resources"] for node in nodes if node["Alive"]]
+    wanted = {"CPU": options.cpus_per_task, "memory": options.memory_bytes or 0}
+    for resource, key in (("CPU", "cpus_per_task"), ("memory", "memory_bytes")):
+        most = int(max((has.get(resource, 0) for has in resources), default=0))
+        if wanted[resource] > most:
+            raise ConfigError(
+                f"execution.ray.{key} is {wanted[resource]}, and no node of this Ray has more than {most}; lower it, "
+                "or start a larger node first"
+            )
+    if not any(all(has.get(name, 0) >= amount for name, amount in wanted.items()) for has in resources):
+        raise ConfigError(
+            f"no node of this Ray has both execution.ray.cpus_per_task {options.cpus_per_task} and "
+            f"execution.ray.memory_bytes {options.memory_bytes}; lower one, or start a larger node first"
+        )
 
 
 def _one_line(error: Exception) -> str:

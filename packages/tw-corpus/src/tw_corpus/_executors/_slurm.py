@@ -22,6 +22,10 @@ _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 60.0
 
 
+class SlurmSilentError(RunError):
+    """Slurm has not answered for too long; its job goes on."""
+
+
 class SlurmArrays:
     """At most `num_workers` array elements at once; a `TaskExecutor`.
 
@@ -47,9 +51,10 @@ class SlurmArrays:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._active is not None:
+        # the job of a Slurm that does not answer may work for hours to come; the next command finds it
+        if self._active is not None and not isinstance(error, SlurmSilentError):
             self._stop(self._active)
-            self._active = None
+        self._active = None
 
     def run(
         self,
@@ -62,7 +67,8 @@ class SlurmArrays:
         """Run the tasks of `stage` that are not yet completed; see `TaskExecutor`.
 
         Raises:
-            RunError: a task failed, Slurm refuses the job or does not answer, or the job ended without doing its tasks.
+            RunError: a task failed, Slurm refuses the job, or the job ended without doing its tasks.
+            SlurmSilentError: Slurm has not answered for too long; the job is not cancelled.
         """
         logging_folder.mkdir(parents=True, exist_ok=True)
         runner = TaskRunner(stage, logging_folder.absolute())
@@ -168,7 +174,7 @@ class _QueueView:
         Twice in a row, since a shared file system may show the last completions late.
 
         Raises:
-            RunError: Slurm has not answered for too long; the job goes on, and the same command finds it.
+            SlurmSilentError: Slurm has not answered for too long; the job goes on, and the same command finds it.
         """
         now = time.monotonic()
         if now < self._next:
@@ -178,9 +184,9 @@ class _QueueView:
             rows = queue(self._submission.name)
         except ControllerError as error:
             if now - self._answered > self._options.controller_patience_seconds:
-                raise RunError(
+                raise SlurmSilentError(
                     f"{error}, for {now - self._answered:.0f} s now; run the same command again when Slurm answers, it "
-                    f"finds job {self._submission.job}"
+                    f"finds job {self._submission.job}, which goes on"
                 ) from error
             self._say(f"waits for Slurm: {error}")
             return False

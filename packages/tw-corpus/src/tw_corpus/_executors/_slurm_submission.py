@@ -115,9 +115,10 @@ def load_submission(folder: Path) -> Submission:
 
 
 def submission_folder(work: Path, stage: str) -> Path:
-    """Return a new folder for an array job of `stage`."""
+    """Return a new folder for an array job of `stage`; its number is one above the highest that is there."""
     parent = work.absolute() / _FOLDER
-    number = len(list(parent.glob(f"{stage}-[0-9]*"))) + 1
+    endings = [path.name.removeprefix(f"{stage}-") for path in parent.glob(f"{stage}-*")]
+    number = max((int(ending) for ending in endings if ending.isdecimal()), default=0) + 1
     folder = parent / f"{stage}-{number}"
     (folder / "logs").mkdir(parents=True)
     return folder

@@ -18,6 +18,7 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
+from tw_corpus._pii import redact
 from twllm_types import (
     ArtifactError,
     ConfigError,
@@ -115,7 +116,8 @@ class Failure:
     def of(cls, error: TwllmError) -> Self:
         """Describe an error of ours; a class that others do not know becomes its nearest known base."""
         known = next(kind for kind in type(error).mro() if kind in _ERRORS.values())
-        return cls(kind=known.__name__, message=str(error))
+        # the text of a foreign exception may quote a document
+        return cls(kind=known.__name__, message=redact(str(error)).text)
 
     def error(self) -> TwllmError:
         """Return the error that the command raises."""

@@ -16,7 +16,7 @@ from datatrove.pipeline.dedup.exact_dedup import (
 from datatrove.pipeline.writers.disk_base import DiskWriter
 from datatrove.utils.hashing import HashConfig
 
-from tw_corpus._tally import INPUT_FIELD, KEPT, Tally
+from tw_corpus._tally import INPUT_FIELD, KEPT, Cluster, Tally
 
 _HIGHEST_PRIORITY = 65_535
 _TASK_FIELD = "_task"
@@ -73,7 +73,7 @@ def exact_filter(duplicates: Path, exclusion_writer: DiskWriter | None) -> Pipel
 
 
 class CountOutcome(PipelineStep):
-    """Counts the documents that pass as kept."""
+    """Counts the documents that pass as kept, and the clusters of near-duplicates that they stand for."""
 
     type = "📊 - STATS"
     name = "tw-corpus outcomes"
@@ -87,6 +87,10 @@ class CountOutcome(PipelineStep):
         """Yield every document."""
         for document in data or ():
             count_document(self.tally, document, KEPT)
+            size = int(document.metadata.get("minhash_cluster_size", 1))
+            if size > 1:
+                source = str(document.metadata.get(INPUT_FIELD, "-"))
+                self.tally.add_cluster(Cluster(size=size, id=document.id, source=source))
             yield document
 
 
