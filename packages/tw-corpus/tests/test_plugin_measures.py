@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tw_corpus
 from tw_corpus._plugin_measure import as_value, decide_value, value_margins
 from tw_corpus._plugin_summary import QUANTILES, count_value, plugin_rows
 from tw_corpus._plugins import Unmeasured, identify, load, measure_text
@@ -125,6 +127,49 @@ def test_a_measure_that_fails_gives_the_error_in_one_line() -> None:
     long = measure_text(load(plugin("fails_on", options={"word": "字" * 500})), "字" * 500)
     assert isinstance(long, Unmeasured)
     assert len(long.error) == 201
+
+
+class UnspeakableError(Exception):
+    """An exception that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"),
+    [
+        (SystemExit(0), "SystemExit: 0"),
+        (GeneratorExit(), "GeneratorExit:"),
+        (ValueError("bad \ud800"), "ValueError: bad ?"),
+        (UnspeakableError(), "UnspeakableError: no message"),
+    ],
+)
+def test_a_measure_that_ends_in_any_way_is_a_counted_failure_of_one_text(raised: BaseException, error: str) -> None:
+    def measure(text: str) -> float:
+        raise raised
+
+    assert measure_text(measure, "好") == Unmeasured(error=error)
+
+
+@pytest.mark.parametrize("value", [sys.float_info.max, -sys.float_info.max, 5e-324])
+def test_values_at_the_ends_of_the_range_can_be_summed_up(value: float) -> None:
+    tally = Tally()
+    count_value(tally, "own", "passed", value)
+    assert "Infinity" not in json.dumps(plugin_rows(tally))
+
+
+def test_names_that_readers_and_blocks_write_are_refused() -> None:
+    source = Path(tw_corpus.__file__).parent
+    written = {
+        name
+        for path in source.rglob("*.py")
+        for name in re.findall(r'metadata\["([a-z_]+)"\]', path.read_text(encoding="utf-8"))
+    }
+    assert {"fields", "position", "variant", "measures"} <= written
+    for name in sorted(written):
+        with pytest.raises(ConfigError, match="give another name"):
+            PluginMeasure(name=name, factory="own_measures:share_of")
 
 
 def test_memory_running_out_is_no_property_of_the_text() -> None:

@@ -22,6 +22,8 @@ _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*"
 _TAKEN = frozenset(
     {"id", "text", "input", "file", "source", "genre", "url", "title", "date", "measures", "pii", "duplicate_count"}
     | {"variant", "variant_probability", "converted_probability", "minhash_cluster_size", "num_chars", "metadata"}
+    | {"fields", "given_id", "position", "format", "encoding", "encoding_evidence", "encoding_rejected"}
+    | {"num_lines_left_out", "num_surrogates_replaced", "board"}
     | {"filter_reason", "filter_value", "filter_threshold", "near_duplicate_count"}
 )
 

@@ -12,6 +12,8 @@ from twllm_types import JsonObject, JsonValue
 
 QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 
+_LARGEST = 1.7e308
+
 
 def count_value(tally: Tally, name: str, outcome: str, value: float | None) -> None:
     """Count one document that a plug-in measured.
@@ -24,8 +26,9 @@ def count_value(tally: Tally, name: str, outcome: str, value: float | None) -> N
     """
     tally.plugin_outcomes[join_key(name, outcome)] += 1
     if value is not None:
-        # + 0.0 makes a negative zero a zero
-        tally.plugin_values[join_key(name, f"{value + 0.0:.1e}")] += 1
+        # rounding must not leave the range of floats; + 0.0 makes a negative zero a zero
+        rounded = max(-_LARGEST, min(value, _LARGEST)) + 0.0
+        tally.plugin_values[join_key(name, f"{rounded:.1e}")] += 1
 
 
 def num_failed(tally: Tally) -> int:

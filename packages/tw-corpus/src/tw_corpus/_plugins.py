@@ -11,7 +11,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from tw_corpus._pii import redact
+from tw_corpus._foreign import FOREIGN_ERRORS, one_line
 from tw_corpus._plugin_measure import OptionValue, PluginMeasure, as_value
 from tw_corpus._resources import Resource, describe
 from twllm_types import ConfigError, JsonObject, ModelIdentity, TwllmError
@@ -20,7 +20,6 @@ _SHIPPED = {
     "kenlm": "tw_corpus._kenlm:KenlmPerplexity",
     "fasttext": "tw_corpus._fasttext:FastTextProbability",
 }
-_MAX_ERROR_CHARS = 200
 
 
 class TextMeasure(Protocol):
@@ -87,9 +86,9 @@ def find_factory(measure: PluginMeasure) -> Callable[..., TextMeasure]:
     except TwllmError:
         raise
     # the module is foreign code: whatever it raises on import, the recipe cannot be used
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise ConfigError(
-            f"measure {measure.name!r}: {measure.factory!r} cannot be imported ({_one_line(error)}); install its "
+            f"measure {measure.name!r}: {measure.factory!r} cannot be imported ({one_line(error)}); install its "
             "package, or put the folder of the module into PYTHONPATH"
         ) from error
     if not callable(factory):
@@ -112,9 +111,9 @@ def locations_of(measure: PluginMeasure) -> tuple[str, ...]:
     except TwllmError:
         raise
     # foreign code, as above
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise ConfigError(
-            f"measure {measure.name!r}: resources of {measure.factory!r} failed ({_one_line(error)}); check options"
+            f"measure {measure.name!r}: resources of {measure.factory!r} failed ({one_line(error)}); check options"
         ) from error
     if not all(isinstance(location, str) for location in locations):
         raise ConfigError(
@@ -136,9 +135,9 @@ def build(measure: PluginMeasure) -> TextMeasure:
     except TwllmError as error:
         raise type(error)(f"measure {measure.name!r}: {error}") from error
     # foreign code, as above
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise ConfigError(
-            f"measure {measure.name!r}: {measure.factory!r} failed ({_one_line(error)}); check its options"
+            f"measure {measure.name!r}: {measure.factory!r} failed ({one_line(error)}); check its options"
         ) from error
     if not callable(made):
         raise ConfigError(
@@ -165,8 +164,8 @@ def measure_text(measure: TextMeasure, text: str) -> float | Unmeasured:
         # says nothing about the text
         raise
     # the boundary of a record: what a plug-in raises becomes a counted outcome
-    except Exception as error:  # noqa: BLE001
-        return Unmeasured(error=_one_line(error))
+    except FOREIGN_ERRORS as error:
+        return Unmeasured(error=one_line(error))
 
 
 def identify(measures: Sequence[PluginMeasure], *, on_bytes: Callable[[int], None] | None = None) -> PluginIdentity:
@@ -227,9 +226,3 @@ def _code(measure: PluginMeasure) -> JsonObject:
 
 def _model(resource: Resource) -> ModelIdentity:
     return ModelIdentity(spec=resource.location, revision=resource.commit, sha256={"weights": resource.sha256})
-
-
-def _one_line(error: Exception) -> str:
-    # it may quote a document; masked before the cut, which could split a value
-    text = redact(" ".join(f"{type(error).__name__}: {error}".split())).text
-    return text if len(text) <= _MAX_ERROR_CHARS else f"{text[:_MAX_ERROR_CHARS]}…"

@@ -18,6 +18,7 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
+from tw_corpus._foreign import FOREIGN_ERRORS, one_line
 from tw_corpus._pii import redact
 from twllm_types import (
     ArtifactError,
@@ -193,10 +194,10 @@ def run_rank(runner: TaskRunner, rank: int) -> Failure | None:
     except OSError as error:
         return Failure.of(_system_failure(error, runner.stage_name, rank))
     # the boundary of a task: the traceback is in its log, the command gets one line
-    except Exception as error:  # noqa: BLE001
+    except FOREIGN_ERRORS as error:
         return Failure.of(
             RunError(
-                f"stage {runner.stage_name!r}, task {rank} failed with {type(error).__name__}: {error}; "
+                f"stage {runner.stage_name!r}, task {rank} failed with {one_line(error)}; "
                 f"see {runner.log_of(rank)}, then run the same command again, it continues"
             )
         )
