@@ -33,6 +33,9 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray else warns that a later version will not hide the GPUs from tasks that ask for none; ours never look
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # where the command was started by `uv run`, Ray else starts every worker by `uv run` too, in a folder of its own;
+    # nodes have the environment at the same path
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
 
 
