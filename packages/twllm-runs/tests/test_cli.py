@@ -342,3 +342,15 @@ def test_run_app_version_and_help_show_version_flags_and_examples(capsys: pytest
         shown = capsys.readouterr().out
         for part in ("--debug", "--quiet", "--config", "Examples:", "demo go a/*.gz b/*.gz"):
             assert part in shown
+
+
+def test_run_app_sigterm_swallowed_by_a_library_gives_143(capsys: pytest.CaptureFixture[str]) -> None:
+    def go() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            # as calls into C++ do that only learn that they were interrupted
+            raise KeyboardInterrupt from None
+
+    assert run_app(app_of(go), ["go"]) == 143
+    assert capsys.readouterr().err == "stopped; the same command continues\n"

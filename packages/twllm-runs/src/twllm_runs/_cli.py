@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, cast
 
 from twllm_types import ArtifactError, ConfigError, DataError, MissingDependencyError, TwllmError
@@ -120,14 +121,16 @@ def run_app(app: "App", argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else list(argv)
     token = _context.set(CliContext())
+    # A library may swallow what the handler raises and raise a plain KeyboardInterrupt (Ray's calls into C++ do).
+    was_terminated = Event()
     try:
-        with _sigterm_unwinds():
+        with _sigterm_unwinds(was_terminated):
             result = cast("object", app.meta(words))
             sys.stdout.flush()
             return _code_of(result)
     # The boundary of the process: every way out becomes an exit code here.
     except BaseException as error:  # noqa: BLE001
-        return _report(error, current_cli())
+        return _report(error, current_cli(), was_terminated=was_terminated.is_set())
     finally:
         _context.reset(token)
 
@@ -136,10 +139,6 @@ def _version(package: str) -> str:
     from importlib.metadata import version
 
     return version(package)
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, so that whatever handles the keyboard's interrupt handles it alike."""
 
 
 def _read_config(path: Path, app: "App") -> dict[str, Any]:
@@ -168,7 +167,7 @@ def _code_of(result: object) -> int:
     raise TypeError(f"a command returned {type(result).__name__}; it returns an ExitCode or None")
 
 
-def _report(error: BaseException, context: CliContext) -> int:
+def _report(error: BaseException, context: CliContext, *, was_terminated: bool) -> int:
     """Say on stderr what ended the command and return its exit code."""
     from cyclopts.exceptions import CycloptsError
 
@@ -183,7 +182,7 @@ def _report(error: BaseException, context: CliContext) -> int:
         _say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, KeyboardInterrupt):
         _say(_CONTINUES)
-        return 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
+        return 128 + (signal.SIGTERM if was_terminated else signal.SIGINT)
     if isinstance(error, CycloptsError | TwllmError | OSError):
         _say("\n".join(f"error: {line}" for line in _message(error).splitlines()))
         return ExitCode.USAGE if isinstance(error, (CycloptsError, *_USAGE_ERRORS)) else ExitCode.FAILED
@@ -238,8 +237,8 @@ def _discard(stream: TextIO) -> None:
 
 
 @contextmanager
-def _sigterm_unwinds() -> Generator[None]:
-    """Turn SIGTERM into an exception inside the block; only the main thread can, elsewhere nothing changes."""
+def _sigterm_unwinds(was_terminated: Event) -> Generator[None]:
+    """Turn SIGTERM into the keyboard's interrupt inside the block, and note it; only the main thread can."""
     owner = os.getpid()
 
     def unwind(_number: int, _frame: "FrameType | None") -> NoReturn:
@@ -247,7 +246,8 @@ def _sigterm_unwinds() -> Generator[None]:
         if os.getpid() != owner:
             # A forked worker has no command to unwind; it ends as its pool expects.
             os.kill(os.getpid(), signal.SIGTERM)
-        raise _Terminated
+        was_terminated.set()
+        raise KeyboardInterrupt
 
     try:
         before = signal.signal(signal.SIGTERM, unwind)
