@@ -3,8 +3,9 @@
 A server of our own on loopback answers each request 50 ms after its last byte came. With 32 requests in flight no
 client can have more than 32 / 0.05 s = 640 answers per second; the share of that which the engine reaches is measured,
 over 2,000 requests, warm connections, several times. By turns with it run bare sockets in one event loop, without JSON
-or HTTP libraries, which show how much of the loss is the machine's and the server's, and httpx.AsyncClient, which the
-engine could stand on instead (fewer requests, for it is slow).
+or HTTP libraries, which show how much of the loss is the machine's and the server's, and the clients that the engine
+could stand on instead, bare, without the engine's own work: aiohttp, and httpx.AsyncClient (fewer requests, for it is
+slow).
 
     uv run python benchmarks/twllm_engines/client_overhead.py
 """
@@ -20,6 +21,7 @@ from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import aiohttp
 import httpx
 
 from twllm_engines import OpenAISettings, load_engine
@@ -147,6 +149,29 @@ def rate_of_httpx(port: int) -> tuple[float, float]:
     return asyncio.run(run())
 
 
+def rate_of_aiohttp(port: int) -> tuple[float, float]:
+    """Return answers per second of aiohttp's client, and processor seconds per answer."""
+    body = {"model": "bench", "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 256}
+
+    async def worker(session: aiohttp.ClientSession, left: list[int]) -> None:
+        while left:
+            left.pop()
+            async with session.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body) as answer:
+                assert (await answer.json())["choices"][0]["message"]["content"] == "A"
+
+    async def run() -> tuple[float, float]:
+        left = list(range(NUM_REQUESTS))
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+            await asyncio.gather(*(worker(session, [0, 0]) for _ in range(NUM_IN_FLIGHT)))
+            start, busy = time.perf_counter(), time.process_time()
+            await asyncio.gather(*(worker(session, left) for _ in range(NUM_IN_FLIGHT)))
+            seconds, busy = time.perf_counter() - start, time.process_time() - busy
+        return NUM_REQUESTS / seconds, busy / NUM_REQUESTS
+
+    return asyncio.run(run())
+
+
 def shown(values: list[float], digits: int = 1) -> str:
     """Write a mean with its interval."""
     estimate = mean_estimate(values, unit=EstimateUnit.COUNT)
@@ -159,11 +184,12 @@ def main() -> None:
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
     server.start()
     port = ours.recv()
-    shares: dict[str, list[float]] = {"engine": [], "sockets": [], "httpx": []}
-    busy: dict[str, list[float]] = {"engine": [], "httpx": []}
+    shares: dict[str, list[float]] = {"engine": [], "sockets": [], "aiohttp": [], "httpx": []}
+    busy: dict[str, list[float]] = {"engine": [], "aiohttp": [], "httpx": []}
+    clients = (("engine", rate_of_engine), ("aiohttp", rate_of_aiohttp), ("httpx", rate_of_httpx))
     load = os.getloadavg()[0]
     for at in range(NUM_REPETITIONS):
-        for name, measure in (("engine", rate_of_engine), ("httpx", rate_of_httpx)):
+        for name, measure in clients:
             rate, cost = measure(port)
             shares[name].append(100 * rate / IDEAL_PER_SECOND)
             busy[name].append(1e6 * cost)
@@ -182,16 +208,18 @@ def main() -> None:
         f"- Command: `uv run python benchmarks/twllm_engines/client_overhead.py`, {datetime.now(UTC).date()}",
         f"- Hardware: {machine['cores']} cores ({machine['processor']}), which client and server share",
         f"- {machine['python']}; load average {load:.1f} before the run",
-        f"- twllm-engines {version('twllm-engines')}, h11 {version('h11')}, httpx {version('httpx')}",
+        "- " + ", ".join(f"{name} {version(name)}" for name in ("twllm-engines", "h11", "aiohttp", "httpx")),
         "",
         "| client | share of the ideal rate, % | processor time per request, microseconds |",
         "|---|---|---|",
         f"| `openai:` engine | {shown(shares['engine'])} | {shown(busy['engine'], 0)} |",
         f"| bare sockets (the machine's own limit) | {shown(shares['sockets'])} | |",
-        f"| httpx.AsyncClient | {shown(shares['httpx'])} | {shown(busy['httpx'], 0)} |",
+        f"| aiohttp, bare | {shown(shares['aiohttp'])} | {shown(busy['aiohttp'], 0)} |",
+        f"| httpx.AsyncClient, bare | {shown(shares['httpx'])} | {shown(busy['httpx'], 0)} |",
         "",
         f"Mean and 95 % Student interval of {NUM_REPETITIONS} repetitions by turns, {NUM_REQUESTS:,} requests each",
-        f"(httpx {NUM_HTTPX_REQUESTS}); lowest of the engine {min(shares['engine']):.1f} %.",
+        f"(httpx {NUM_HTTPX_REQUESTS}); lowest of the engine {min(shares['engine']):.1f} %,",
+        f"of aiohttp {min(shares['aiohttp']):.1f} %.",
         "",
     ]
     REPORT.write_text("\n".join(lines), encoding="utf-8")

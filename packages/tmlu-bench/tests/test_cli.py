@@ -78,6 +78,8 @@ def test_run_of_a_recording_gives_the_figures_again(data: Path, tmp_path: Path, 
         "tmlu-direct",
     )
     assert code == 0, err
+    assert "asked: protocol tmlu-direct@1; scoring logprob by likelihood; shots 5; form raw;" in out
+    assert "sample: 20 of 20 questions, all\n" in out
     assert "20 questions, 20 items" in out
     assert "expected of random answers: 25.0 %" in out
     figures = [
@@ -93,6 +95,7 @@ def test_run_with_errors_ends_with_faults_and_says_what_to_do(data: Path, tmp_pa
     code, out, _ = command(*words)
     assert code == 3
     assert "no headline: 2 of 20 items ended in error; run them again with --retry-errors" in out
+    assert "errors: 2 context_length" in out
     code, out, _ = command(*words, "--exclude-errors")
     assert code == 3
     assert "2 questions with errors are left out by --exclude-errors" in out
@@ -147,6 +150,55 @@ def test_report_of_one_run_and_of_several_is_written(
     page = (tmp_path / "all.html").read_text(encoding="utf-8")
     assert "Leaderboard" in page
     assert "Paired differences" in page
+
+
+def test_report_of_runs_asked_otherwise_says_so_on_the_page_and_on_the_console(
+    data: Path, two_runs: tuple[Path, Path], tmp_path: Path, command: Command
+) -> None:
+    record(data, tmp_path, FakeEngine(name="few"), ExamSettings(num_shots=0, limit=6))
+    words = ("report", two_runs[0], tmp_path / "recorded-few", "--output", tmp_path / "x.html")
+    assert command(*words)[0] == 2
+    code, out, err = command(*words, "--allow-different")
+    assert (code, err) == (0, "")
+    lines = (
+        "sample: 20 of 20 questions, all (recorded-one), 6 of 20 questions, stratified by subject, seed 0 (recorded-",
+        "shots: 5 (recorded-one), 0 (recorded-few)",
+    )
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    for line in ("The runs were not asked alike: their scores are no ranking", *lines):
+        assert line in out
+        assert line in page
+    assert out.startswith("asked: protocol tmlu-direct@1;")
+
+
+def test_compare_of_runs_of_which_one_has_errors_only_is_one_line(
+    data: Path, two_runs: tuple[Path, Path], tmp_path: Path, command: Command
+) -> None:
+    record(data, tmp_path, FakeEngine(name="down", fails=lambda _text: True))
+    code, out, err = command("compare", two_runs[0], tmp_path / "recorded-down", "--exclude-errors")
+    assert (code, out) == (2, "")
+    line = err.splitlines()[-1]
+    assert line.startswith("error: each of 20 common questions ended in error in some run: 0 (recorded-one), 20 (")
+    assert line.endswith("so nothing is left to compare; run again with --retry-errors")
+
+
+def test_compare_of_a_run_whose_items_were_shortened_is_refused(two_runs: tuple[Path, Path], command: Command) -> None:
+    path = two_runs[1] / "items.jsonl"
+    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:7]), encoding="utf-8")
+    code, _, err = command("compare", *two_runs)
+    assert code == 2
+    assert "items.jsonl: its 7 items are not the 20 that summary.json was made of; restore the file" in err
+
+
+def test_run_takes_defaults_of_its_options_from_a_file(data: Path, tmp_path: Path, command: Command) -> None:
+    config = tmp_path / "defaults.yaml"
+    config.write_text("run:\n  num-shots: 2\n  subjects: [AST_civics]\n", encoding="utf-8")
+    settings = ExamSettings(num_shots=2, subjects=("AST_civics",))
+    recording = record(data, tmp_path, FakeEngine(), settings)
+    words = ("--engine", f"replay:{recording}", "--data", data, "--output", tmp_path / "run")
+    code, out, err = command("--config", config, "run", *words)
+    assert code == 0, err
+    assert "shots 2; form raw; order of options as given; subjects AST_civics;" in out
 
 
 def test_report_of_runs_of_one_name_keeps_them_apart(data: Path, tmp_path: Path, command: Command) -> None:

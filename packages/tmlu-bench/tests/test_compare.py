@@ -104,7 +104,7 @@ def test_runs_of_the_same_prompts_need_not_name_their_protocol_alike() -> None:
 
 def test_runs_with_errors_are_refused_or_lose_these_questions() -> None:
     broken = make_run("broken", [None, *[1.0] * 39])
-    with pytest.raises(ConfigError, match="1 common questions ended in error"):
+    with pytest.raises(ConfigError, match="1 common question ended in error"):
         compare_runs([FIRST, broken])
     comparison = compare_runs([FIRST, broken], CompareOptions(exclude_errors=True))
     assert (comparison.num_common, comparison.num_errors) == (39, 1)
@@ -121,11 +121,20 @@ def test_runs_without_common_question_are_refused() -> None:
         compare_runs([FIRST, make_run("far", [1.0] * 3, subject="t")], CompareOptions(allow_different=True))
 
 
-def test_comparison_of_nothing_but_errors_has_no_figures() -> None:
-    pair = [make_run("x", [None]), make_run("y", [None])]
-    comparison = compare_runs(pair, CompareOptions(exclude_errors=True))
-    assert comparison.num_common == 0
-    assert comparison.pairs[0].micro.mean is None
+@pytest.mark.parametrize("exclude_errors", [False, True])
+def test_comparison_of_nothing_but_errors_is_refused_and_says_whose(exclude_errors: bool) -> None:
+    pair = [make_run("x", [None, 1.0]), make_run("y", [None, None])]
+    with pytest.raises(DataError, match=r"each of 2 common questions .* 1 \(x\), 2 \(y\), so nothing is left"):
+        compare_runs(pair, CompareOptions(exclude_errors=exclude_errors))
+
+
+def test_no_detectable_difference_says_which_of_the_two_reasons_it_has() -> None:
+    (alike,) = compare_runs([FIRST, make_run("copy", list(FIRST.shares.values()))]).pairs
+    assert alike.detectable_text == "not known, as no question is right in one run only"
+    (few,) = compare_runs([make_run("x", [1.0, 0.0]), make_run("y", [0.0, 1.0])]).pairs
+    assert (few.detectable, few.detectable_text) == (None, "none, 2 questions are too few for any")
+    (enough,) = compare_runs([FIRST, SECOND]).pairs
+    assert enough.detectable_text == f"{100 * (enough.detectable or 0):.1f} pp"
 
 
 def test_comparison_as_json_names_both_runs() -> None:

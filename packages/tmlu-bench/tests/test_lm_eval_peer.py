@@ -16,8 +16,9 @@ from exam_fakes import make_set
 from tmlu_bench._compare import compare_runs, compared_run
 from tmlu_bench._lm_eval_logs import find_lm_eval_logs, read_lm_eval_run
 from tmlu_bench._question_set import QuestionSet
-from tmlu_bench._run import ExamRun, read_exam, run_exam
+from tmlu_bench._run import ExamRun, run_exam
 from tmlu_bench._run_plan import ExamSettings
+from tmlu_bench._run_stored import read_exam
 from tmlu_bench._sources import load_questions
 from twllm_engines import load_engine
 from twllm_runs import open_progress

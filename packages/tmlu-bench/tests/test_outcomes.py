@@ -31,6 +31,7 @@ def items(draw: st.DrawFn) -> ItemResult:
         captured_mass=draw(st.none() | st.floats(0, 1)),
         response=draw(st.none() | TEXTS),
         extraction=draw(st.none() | st.just("found")),
+        finish_reason=draw(st.none() | st.sampled_from(["stop", "content_filter"])),
         failure=ItemFailure(kind="timeout", message="too late") if outcome is Outcome.ERROR else None,
         prompt_sha256=draw(st.none() | st.just("0" * 64)),
         num_prompt_tokens=draw(st.none() | st.integers(0, 9)),

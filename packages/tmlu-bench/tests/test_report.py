@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent / "importable"))
 from exam_fakes import make_question
 
 from tmlu_bench._aggregate import SummaryOptions, summarise
+from tmlu_bench._asked import overview
 from tmlu_bench._compare import CompareOptions, compare_runs, compared_run
 from tmlu_bench._outcomes import ItemFailure, ItemResult, Outcome
 from tmlu_bench._report import exam_report, item_samples
@@ -114,6 +116,50 @@ def test_leaderboard_shows_what_differs_and_what_was_left_out() -> None:
     ]
     page = text_of(render_report(runs_report(summaries, comparison=comparison)))
     assert "Compared although different: form: raw (a), chat (b)." in page
-    assert "1 of them ended in error in some run and are left out by choice." in page
-    assert "b: 1 questions with errors left out by --exclude-errors" in page
+    assert "1 more ended in error in some run and is left out by choice." in page
+    assert "b: 1 question with errors left out by --exclude-errors" in page
     assert "+100.0 pp" in page
+
+
+def test_leaderboard_of_runs_asked_alike_says_once_what_was_asked() -> None:
+    runs = [(name, summarise([make(1, Outcome.CORRECT)], groups=GROUPS)) for name in ("a", "b")]
+    asked = overview({name: {"protocol": "p@1", "shots": "5", "sample": "1 of 9 questions"} for name in ("a", "b")})
+    page = text_of(render_report(runs_report(runs, asked=asked)))
+    assert "protocol p@1 shots 5 sample 1 of 9 questions" in page
+    assert "no ranking" not in page
+
+
+def test_leaderboard_of_runs_asked_otherwise_says_so_and_how() -> None:
+    runs = [(name, summarise([make(1, Outcome.CORRECT)], groups=GROUPS)) for name in ("a", "b")]
+    asked = overview({"a": {"protocol": "p@1", "shots": "5"}, "b": {"protocol": "p@1", "shots": "0"}})
+    page = text_of(render_report(runs_report(runs, asked=asked)))
+    assert "The runs were not asked alike: their scores are no ranking shots: 5 (a), 0 (b)" in page
+    assert "run shots a 5 b 0" in page
+
+
+def test_runs_on_folders_of_other_names_but_equal_questions_do_not_differ() -> None:
+    asked = overview({"a": {"data": "x", "data sha256": "1"}, "b": {"data": "y", "data sha256": "1"}})
+    assert (asked.different, asked.common) == ((), {"data sha256": "1"})
+    assert asked.by_run == {"a": {"data": "x"}, "b": {"data": "y"}}
+
+
+def test_outcomes_of_all_items_are_not_added_to_those_of_the_groups() -> None:
+    legend = render_report(exam_report(summarise(ITEMS, groups=GROUPS), ITEMS, model="m", setting={}))
+    legend = legend[legend.index('<ul class="legend">') :]
+    assert "2" not in text_of(legend[: legend.index("</ul>")])
+
+
+def test_macro_over_groups_says_how_few_subjects_it_covers() -> None:
+    other = replace(ITEMS[0], subject="none")
+    page = render([*ITEMS, other])
+    assert "each group alike; 1 group, 1 of 2 subjects, the others have no group" in page
+    runs = [("a", summarise([*ITEMS, other], groups=GROUPS)), ("b", summarise(ITEMS, groups=GROUPS))]
+    board = text_of(render_report(runs_report(runs)))
+    assert "a: the macro average over groups is of 1 group, 1 of 2 subjects" in board
+    assert "b: the macro average" not in board
+
+
+def test_report_with_errors_counts_their_kinds() -> None:
+    page = render([*ITEMS, make(3, Outcome.ERROR), make(4, Outcome.ERROR)])
+    assert "errors: 2 timeout" in page
+    assert "1 question;" in render([ITEMS[0]])

@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from math import exp, inf, log
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 from tmlu_bench._outcomes import Outcome
 from tmlu_bench._protocols import PromptForm, Scoring
-from tmlu_bench._run import ExamRun, read_exam, read_items, run_exam
+from tmlu_bench._run import ExamRun, run_exam
 from tmlu_bench._run_ask import letter_logprobs
 from tmlu_bench._run_plan import ExamSettings
+from tmlu_bench._run_stored import read_exam, read_items
 from twllm_runs import RunState, open_progress
 from twllm_types import ArtifactError, Completion, ConfigError, DataError, FinishReason, TokenLogprob
 
@@ -150,6 +152,38 @@ def test_run_of_a_model_that_emits_nothing_is_unparsed_and_wrong(tmp_path: Path)
     assert (exam.summary.overall.micro.mean, exam.summary.overall.micro.n) == (0.0, 20)
 
 
+@pytest.mark.parametrize("ended", [FinishReason.CONTENT_FILTER, FinishReason.TOOL_CALL])
+@pytest.mark.parametrize("answer", ["", "正確答案：(B)"])
+def test_run_of_answers_that_the_server_ended_is_an_error_and_never_a_wrong_answer(
+    tmp_path: Path, ended: FinishReason, answer: str
+) -> None:
+    exam = run(tmp_path / "run", FakeEngine(answer=lambda _text: answer, finish=ended), GENERATE)
+    assert exam.summary.overall.counts[Outcome.ERROR] == 20
+    assert (exam.summary.overall.micro, exam.summary.overall.failures) == (None, {ended.value: 20})
+    item = exam.items[0]
+    assert (item.finish_reason, item.response, item.model) == (ended.value, answer, "fake-served")
+
+
+def test_run_by_first_token_that_the_server_ended_is_an_error(tmp_path: Path) -> None:
+    class Filtered(FakeEngine):
+        def stream(self, requests):
+            for at, _ in enumerate(requests):
+                yield at, Completion(texts=("",), finish_reasons=(FinishReason.CONTENT_FILTER,))
+
+    counts = run(tmp_path / "run", Filtered(likelihood=False)).summary.overall.counts
+    assert counts[Outcome.ERROR] == 20
+
+
+def test_run_keeps_why_each_generation_ended(tmp_path: Path) -> None:
+    run(tmp_path / "generated", settings=GENERATE)
+    run(tmp_path / "scored")
+    rows = [
+        [json.loads(line) for line in (tmp_path / name / "items.jsonl").read_text(encoding="utf-8").splitlines()]
+        for name in ("generated", "scored")
+    ]
+    assert [{row["finish_reason"] for row in part} for part in rows] == [{"stop"}, {None}]
+
+
 def test_run_of_answers_cut_off_before_a_letter_is_truncated(tmp_path: Path) -> None:
     engine = FakeEngine(answer=lambda _text: "首先我們考慮", finish=FinishReason.LENGTH)
     assert run(tmp_path / "run", engine, GENERATE).summary.overall.counts[Outcome.TRUNCATED] == 20
@@ -199,7 +233,16 @@ def test_run_circular_of_a_model_that_knows_nothing_is_never_right_in_all(tmp_pa
     ("engine", "settings", "message"),
     [
         (FakeEngine(likelihood=False, max_top_logprobs=None), ExamSettings(), "gives no log-probabilities"),
-        (FakeEngine(renders_chat=False), ExamSettings(form=PromptForm.CHAT), "cannot render a chat template"),
+        (
+            FakeEngine(renders_chat=False),
+            ExamSettings(form=PromptForm.CHAT),
+            "has no chat template .*; use --form chat-api",
+        ),
+        (
+            FakeEngine(renders_chat=False, chat=False),
+            ExamSettings(form=PromptForm.CHAT),
+            "has no chat template .*; set chat_template to a Jinja file in a YAML engine file, or use --form raw",
+        ),
         (FakeEngine(chat=False), ExamSettings(form=PromptForm.CHAT_API), "answers no conversations"),
         (FakeEngine(raw_prompts=False, likelihood=False), ExamSettings(), "continues no raw text"),
     ],
@@ -256,6 +299,66 @@ def test_read_items_of_a_damaged_line_names_it(tmp_path: Path) -> None:
     path.write_text("\n".join([*lines[:3], '{"schema_version": 1}', *lines[3:]]) + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"items\.jsonl:4: is no item"):
         read_items(tmp_path / "run")
+
+
+def without_last_line(text: str) -> str:
+    return "".join(text.splitlines(keepends=True)[:-1])
+
+
+def with_another_response(text: str) -> str:
+    return text.replace('"response":"', '"response":"x', 1).replace('"response": "', '"response": "x', 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "num_items"), [(without_last_line, 19), (with_another_response, 20), (lambda _text: "", 0)]
+)
+def test_finished_run_whose_items_were_changed_is_refused(
+    tmp_path: Path, change: Callable[[str], str], num_items: int
+) -> None:
+    run(tmp_path / "run", settings=GENERATE)
+    path = tmp_path / "run" / "items.jsonl"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(change(before), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != before
+    message = rf"items\.jsonl: its {num_items} items are not the 20 .*; restore the file, or run the exam again"
+    with pytest.raises(ArtifactError, match=message):
+        read_exam(tmp_path / "run")
+    with pytest.raises(ArtifactError, match=message):
+        run(tmp_path / "run", settings=GENERATE)
+
+
+def test_finished_run_whose_items_were_written_in_another_order_is_read(tmp_path: Path) -> None:
+    exam = run(tmp_path / "run")
+    path = tmp_path / "run" / "items.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join([lines[3], *reversed(lines)]), encoding="utf-8")
+    assert read_exam(tmp_path / "run").items == exam.items
+
+
+def test_finished_run_without_count_of_items_is_refused(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    path = tmp_path / "run" / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    del summary["items"]
+    path.write_text(json.dumps(summary), encoding="utf-8")
+    with pytest.raises(ArtifactError, match="is of an earlier tmlu-bench; run the exam again in a new folder"):
+        read_exam(tmp_path / "run")
+
+
+def test_stored_run_says_what_was_asked_as_the_run_did(tmp_path: Path) -> None:
+    exam = run(tmp_path / "run", settings=ExamSettings(limit=5, seed=3, permute=7, subjects=("AST_civics",)))
+    assert read_exam(tmp_path / "run").asked == exam.asked
+    assert exam.asked == {
+        "protocol": "tmlu-direct@1",
+        "scoring": "logprob by likelihood",
+        "shots": "5",
+        "form": "raw",
+        "order of options": "permuted, seed 7",
+        "subjects": "AST_civics",
+        "sample": "5 of 12 questions, stratified by subject, seed 3",
+        "data": "invented",
+        "data sha256": QUESTIONS.sha256[:12],
+    }
 
 
 def test_read_exam_of_an_unfinished_folder_is_refused(tmp_path: Path) -> None:

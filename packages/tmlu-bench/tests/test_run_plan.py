@@ -75,7 +75,7 @@ def test_plan_of_an_unknown_subject_is_refused() -> None:
 
 
 def test_plan_without_dev_rows_is_refused_with_the_ways_out() -> None:
-    with pytest.raises(ConfigError, match=r"subject a has 1 dev rows for --num-shots 3.*--fewer-shots"):
+    with pytest.raises(ConfigError, match=r"subject a has 1 dev row for --num-shots 3.*--fewer-shots"):
         plan_exam(make_set({"a": 3}, num_dev=1), ExamSettings(num_shots=3))
 
 

@@ -45,6 +45,29 @@ def only_fault(folder: Path) -> tuple[FaultReason, str, int]:
     return fault.reason, fault.file, fault.line
 
 
+@pytest.mark.parametrize("column", ["id", "question", "C", "explanation", "subject"])
+def test_half_of_a_surrogate_pair_is_a_fault_wherever_it_stands(tmp_path: Path, column: str) -> None:
+    broken = row(2, **{column: "湯\ud83d匙"})
+    write(tmp_path / "test.jsonl", json.dumps(row(1)) + "\n" + json.dumps(broken) + "\n")
+    (fault,) = load_questions(tmp_path).faults
+    assert (fault.reason, fault.file, fault.line) == (FaultReason.LONE_SURROGATE, "test.jsonl", 2)
+    assert f"{fault.subject}{fault.message}".encode()
+    with pytest.raises(DataError, match=r"test\.jsonl:2: .* holds half of a surrogate pair"):
+        load_questions(tmp_path, strict=True)
+
+
+def test_whole_surrogate_pair_is_a_character(tmp_path: Path) -> None:
+    write(tmp_path / "soup_test.jsonl", json.dumps(row(1, question="湯匙 😀")) + "\n")
+    assert load_questions(tmp_path).get("soup").test[0].question == "湯匙 😀"
+
+
+def test_half_of_a_surrogate_pair_in_a_subject_name_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "soup_test.jsonl", lines(row(1)))
+    write(tmp_path / "subjects.json", json.dumps([{"id": "soup", "name": "湯\ud83d"}]))
+    with pytest.raises(DataError, match=r"subjects\.json: the name of 'soup' holds half of a surrogate pair"):
+        load_questions(tmp_path)
+
+
 def test_tmlu_folder_is_read_by_subject_and_split(tmp_path: Path) -> None:
     write(tmp_path / "tour_guide_test.jsonl", lines(row(1), row(2)))
     write(tmp_path / "tour_guide_dev.jsonl", lines(row(3)))

@@ -23,7 +23,7 @@ def qa(key: str = "1-1", texts: tuple[str, ...] = ("一九五零年", "一九五
 
 def write(folder: Path, content: object) -> Path:
     path = folder / "drcd.json"
-    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 
@@ -42,6 +42,7 @@ def test_drcd_layout_is_read_and_equal_answers_are_joined(tmp_path: Path) -> Non
         (squad([qa(texts=())]), "1-1 lacks an answer"),
         (squad([qa(), qa()]), "'1-1' stands 2 times"),
         ([], "holds no object"),
+        (squad([qa(), qa("1-2", texts=("何時\ud83d",))]), "question 2 holds half of a surrogate pair"),
     ],
 )
 def test_other_layout_is_a_clear_error(tmp_path: Path, content: object, message: str) -> None:

@@ -48,6 +48,14 @@ def test_faults_of_rows_become_findings_with_their_place(tmp_path: Path) -> None
     assert {finding.file for finding in findings} == {"soup_test.jsonl"}
 
 
+def test_half_of_a_surrogate_pair_is_an_error_with_its_place(tmp_path: Path) -> None:
+    text = json.dumps(row(1)) + "\n" + json.dumps(row(2, question="湯匙\ud83d")) + "\n"
+    (tmp_path / "soup_test.jsonl").write_text(text, encoding="utf-8")
+    (finding,) = (found for found in validate_questions(load_questions(tmp_path)) if found.severity is Severity.ERROR)
+    assert (finding.kind, finding.file, finding.line) == (FindingKind.UNREADABLE_ROW, "soup_test.jsonl", 2)
+    assert "the stem holds half of a surrogate pair" in finding.message
+
+
 def test_repeated_wrong_option_is_a_warning(tmp_path: Path) -> None:
     (finding,) = make(tmp_path, soup_test=[row(1, D="湯匙 ")], soup_dev=dev(10))
     assert (finding.kind, finding.severity, finding.question_id) == (
@@ -112,7 +120,7 @@ def test_missing_and_short_dev_and_missing_explanations_are_noted(tmp_path: Path
 def test_counts_unlike_the_table_are_warnings(tmp_path: Path) -> None:
     findings = make(tmp_path, AST_chemistry_test=[row(1), row(2, answer="E")], AST_chemistry_dev=dev(10))
     assert kinds(findings) == [FindingKind.ANSWER_OUTSIDE, FindingKind.QUESTION_COUNT, FindingKind.OPTION_COUNT]
-    assert "1 usable test questions (1 rows at fault), and TMLU has 34" in findings[1].message
+    assert "1 usable test question (1 row at fault), and TMLU has 34" in findings[1].message
     assert "at most 4 options" in findings[2].message
 
 

@@ -303,12 +303,15 @@ def test_proxy_tunnels_https_and_sees_no_key(
 ) -> None:
     with FaultServer() as proxy:
         proxy.tunnels_to = tls_server.port
-        settings = settings_of(tls_server, proxy=f"http://127.0.0.1:{proxy.port}", ca_bundle=certificates["server"][0])
+        address = f"http://user:{PASSWORD}@127.0.0.1:{proxy.port}"
+        settings = settings_of(tls_server, proxy=address, ca_bundle=certificates["server"][0])
         answer = ask(settings, {"OPENAI_API_KEY": KEY})
         assert isinstance(answer, Completion), answer
         assert [(seen.method, seen.path) for seen in proxy.seen] == [("CONNECT", f"127.0.0.1:{tls_server.port}")]
         assert "authorization" not in proxy.seen[0].headers
+        assert proxy.seen[0].headers["proxy-authorization"].startswith("Basic ")
     assert tls_server.seen[0].headers["authorization"] == f"Bearer {KEY}"
+    assert "proxy-authorization" not in tls_server.seen[0].headers
 
 
 def test_proxy_that_opens_no_tunnel_is_a_connection_failure(tls_server: FaultServer) -> None:
@@ -351,3 +354,115 @@ def test_thread_of_the_engine_ends_with_it(server: FaultServer) -> None:
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
     assert server.answer == ToyServer()
+
+
+def _answer(**choice: Any) -> Reply:
+    whole = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"} | choice
+    return Reply(body={"model": "toy", "choices": [whole]})
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+LETTERS_KEY = "abcdefghijklmnopqrstuvwxyz"
+ECHOES = {
+    "content": _answer(message={"content": f"your key is {KEY}."}),
+    "reasoning": _answer(message={"content": "x", "reasoning_content": KEY}),
+    "think": _answer(message={"content": f"<think>{KEY}</think>x"}),
+    "model": Reply(body={"model": f"toy-{KEY}", "choices": []}),
+    "finish reason": _answer(finish_reason=KEY),
+    "field that is not read": Reply(body=_answer().body | {"debug": {"headers": [f"Bearer {KEY}"]}}),
+    "name of a field": Reply(body=_answer().body | {KEY: 1}),
+    "tokens": _answer(
+        message={"content": "x"},
+        logprobs={"content": [{"token": part, "logprob": -1.0} for part in (KEY[:9], KEY[9:])]},
+    ),
+    "escapes": Reply(body=json.dumps(_answer().body).replace('"x"', f'"{_escaped(KEY)}"')),
+    "header of the environment": _answer(message={"content": PASSWORD}),
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+def test_answer_that_holds_a_key_is_a_failure_and_kept_nowhere(
+    server: FaultServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, echo: Reply
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    settings = settings_of(
+        server, headers_from_env={"X-Tenant": "TENANT"}, cache=tmp_path / "answers.sqlite", max_attempts=3
+    )
+    server.script = [echo]
+    engine = OpenAIEngine(settings, environment={"OPENAI_API_KEY": KEY, "TENANT": PASSWORD}, clock=FakeClock())
+    with RecordingEngine(engine, tmp_path / "answers.jsonl") as recording:
+        leaked, fine = recording.generate([chat("1", top_logprobs=0)]) + recording.generate([chat("2")])
+        shown = [repr(leaked), json.dumps(engine.settings), repr(engine.identity), repr(engine.ledger()), caplog.text]
+        shown += [file.read_bytes().decode("utf-8", "replace") for file in tmp_path.iterdir()]
+    assert isinstance(leaked, EngineFailure)
+    assert (leaked.kind, leaked.num_attempts) == (FailureKind.MALFORMED_RESPONSE, 1)
+    assert "holds the key that was sent in header" in leaked.message
+    assert isinstance(fine, Completion)
+    assert not [text for text in shown for secret in (KEY, PASSWORD, _escaped(KEY)) if secret in text]
+
+
+def test_echo_of_the_key_in_a_scored_text_is_a_failure(server: FaultServer) -> None:
+    settings = settings_of(server, likelihood="echo")
+    with OpenAIEngine(settings, environment={"OPENAI_API_KEY": KEY}) as engine:
+        (answer,) = engine.loglikelihood([LikelihoodRequest(context="a", continuation=KEY)])
+        server.script = [_without_text(server.answer, KEY)]
+        (tokens_alone,) = engine.loglikelihood([LikelihoodRequest(context="a", continuation=KEY)])
+    for failure in (answer, tokens_alone):
+        assert isinstance(failure, EngineFailure)
+        assert "holds the key that was sent in header 'Authorization'" in failure.message
+
+
+def _without_text(answer: Any, prompt: str) -> Reply:
+    body = {"prompt": f"a{prompt}", "max_tokens": 0, "echo": True}
+    reply = answer(Seen(method="POST", path="/v1/completions", headers={}, body=body))
+    del reply.body["choices"][0]["text"]
+    return reply
+
+
+@pytest.mark.parametrize(
+    "body", [{"error": {"code": LETTERS_KEY}}, f"<b>{LETTERS_KEY}</b>", f'{{"error": "{LETTERS_KEY}']
+)
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+def test_key_in_an_error_body_is_not_shown(
+    server: FaultServer, caplog: pytest.LogCaptureFixture, status: int, body: Any
+) -> None:
+    # A key of letters alone would pass for a code such as model_not_found.
+    caplog.set_level(logging.DEBUG)
+    server.answer = lambda _seen: Reply(status=status, body=body)
+    settings = settings_of(server, max_attempts=2)
+    with OpenAIEngine(settings, environment={"OPENAI_API_KEY": LETTERS_KEY}, clock=FakeClock()) as engine:
+        (answer,) = engine.generate([chat()])
+    assert isinstance(answer, EngineFailure)
+    assert answer.message == f"the server answered {status}"
+    assert LETTERS_KEY not in caplog.text
+
+
+def test_cached_answer_that_holds_a_key_is_asked_for_again(server: FaultServer, tmp_path: Path) -> None:
+    settings = settings_of(server, cache=tmp_path / "answers.sqlite")
+    server.script = [_answer(message={"content": KEY})]
+    with OpenAIEngine(settings, environment={"OPENAI_API_KEY": "another-key-of-ours"}) as engine:
+        assert isinstance(engine.generate([chat()])[0], Completion)
+    with OpenAIEngine(settings, environment={"OPENAI_API_KEY": KEY}) as engine:
+        (answer,) = engine.generate([chat()])
+    assert isinstance(answer, Completion)
+    assert answer.text == "cba"
+    assert KEY.encode() not in (tmp_path / "answers.sqlite").read_bytes()
+
+
+def test_short_value_is_not_looked_for(server: FaultServer) -> None:
+    with OpenAIEngine(settings_of(server), environment={"OPENAI_API_KEY": "EMPTY"}) as engine:
+        (answer,) = engine.generate([chat("YTPME")])
+    assert isinstance(answer, Completion)
+    assert answer.text == "EMPTY"
+
+
+def test_cookies_of_a_server_are_not_sent_back_and_requests_name_no_library(server: FaultServer) -> None:
+    server.script = [replace(_answer(), headers={"Set-Cookie": "trace=1; Path=/"})]
+    with load_engine(settings_of(server)) as engine:
+        engine.generate([chat("1")])
+        engine.generate([chat("2")])
+    names = {"host", "content-type", "accept", "accept-encoding", "content-length"}
+    assert [set(seen.headers) for seen in server.seen] == [names, names]

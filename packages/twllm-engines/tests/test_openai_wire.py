@@ -83,8 +83,12 @@ def test_raw_body_goes_to_completions_as_it_stands(server: FaultServer) -> None:
     assert [token.token for token in answer.logprobs[0]] == ["乙", "\n", "甲"]
 
 
-def test_lone_surrogate_is_sent_as_its_escape(server: FaultServer) -> None:
-    assert ask(server, chat("a\ud800")).text == "\ud800a"
+def test_lone_surrogate_of_an_answer_stays_and_one_of_a_redact_hook_is_sent_as_its_escape(server: FaultServer) -> None:
+    settings = OpenAISettings(model="toy", base_url=server.url)
+    with load_engine(settings, redact=lambda text: text.replace("?", "\ud800")) as engine:
+        (answer,) = engine.generate([chat("a?")])
+    assert isinstance(answer, Completion)
+    assert answer.text == "\ud800a"
 
 
 @pytest.mark.parametrize(

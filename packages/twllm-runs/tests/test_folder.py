@@ -30,6 +30,7 @@ def start(
     inputs: tuple[InputFile, ...] = (),
     seed: int | None = None,
     models: tuple[ModelIdentity, ...] = (),
+    reopen: bool = False,
     clock: Callable[[], datetime] | None = None,
 ) -> AbstractContextManager[Run]:
     return open_run(
@@ -41,6 +42,7 @@ def start(
         seed=seed,
         models=models,
         packages=["twllm-types", "surely-not-installed"],
+        reopen=reopen,
         clock=clock or ticking(),
     )
 
@@ -100,6 +102,62 @@ def test_open_run_finished_run_is_left_untouched(tmp_path: Path) -> None:
     assert {k: v for k, v in contents(tmp_path).items() if "lock" not in k} == {
         k: v for k, v in before.items() if "lock" not in k
     }
+
+
+def finished(output: Path) -> None:
+    with start(output) as run:
+        (output / "items.jsonl").write_text("{}\n", encoding="utf-8")
+        run.finish({"kept": 3}, num_faults=1)
+
+
+def test_open_run_reopened_finished_run_is_continued_with_its_files(tmp_path: Path) -> None:
+    finished(tmp_path)
+    with start(tmp_path, reopen=True, clock=lambda: START + timedelta(days=1)) as run:
+        assert run.state is RunState.CONTINUED
+        assert (run.num_faults, run.manifest.ended_at) == (0, None)
+        assert (tmp_path / "items.jsonl").read_text(encoding="utf-8") == "{}\n"
+        with pytest.raises(RunError, match="no result yet"):
+            _ = run.result
+        stored = read_run(tmp_path)
+        assert (stored.state, stored.summary, stored.num_faults) == (StoredState.RUNNING, None, 0)
+        run.finish({"kept": 4})
+    stored = read_run(tmp_path)
+    assert (stored.state, stored.summary, stored.num_faults) == (StoredState.FINISHED, {"kept": 4}, 0)
+    assert stored.manifest.started_at == "2024-05-01T08:00:00+00:00"
+    assert stored.manifest.ended_at == "2024-05-02T08:00:00+00:00"
+    assert [row["started_at"] for row in stored.continuations] == ["2024-05-02T08:00:00+00:00"]
+
+
+def test_open_run_killed_while_reopened_is_continued_by_the_same_command(tmp_path: Path) -> None:
+    finished(tmp_path)
+    program = (
+        "import os, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]); import test_folder\n"
+        "with test_folder.start(Path(sys.argv[1]), reopen=True):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parent)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert read_run(tmp_path).state is StoredState.RUNNING
+    for reopen in (False, True):
+        with start(tmp_path, reopen=reopen) as run:
+            assert run.state is RunState.CONTINUED
+            assert (tmp_path / "items.jsonl").exists()
+
+
+@pytest.mark.parametrize("reopen", [False, True])
+def test_open_run_reopened_with_other_parameters_is_refused_untouched(tmp_path: Path, reopen: bool) -> None:
+    finished(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(ArtifactError, match="parameters"), start(tmp_path, parameters={"rules": 2}, reopen=reopen):
+        pass
+    assert contents(tmp_path) == before
+
+
+def test_open_run_reopened_where_there_is_no_run_is_new_and_where_it_runs_is_refused(tmp_path: Path) -> None:
+    with start(tmp_path, reopen=True) as run:
+        assert run.state is RunState.NEW
+        with pytest.raises(LockedError), start(tmp_path, reopen=True):
+            pass
 
 
 def test_open_run_left_without_finish_is_continued_with_first_start(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from typing import cast
 
 from tmlu_bench._aggregate_letters import Calibration, PositionBias, measure_calibration, measure_position_bias
 from tmlu_bench._outcomes import ItemResult, Outcome, last_records
+from tmlu_bench._wording import counted
 from twllm_runs.statistics import mean_estimate, paired_difference, proportion_estimate
 from twllm_types import Estimate, EstimateUnit, JsonObject
 
 MASS_WARNING = 0.9
-WITHHELD = "{errors:,} of {items:,} items ended in error; run them again with --retry-errors, or use --exclude-errors"
+WITHHELD = "{errors:,} of {items} ended in error; run them again with --retry-errors, or use --exclude-errors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,9 @@ class OverallSummary:
 
     Attributes:
         num_questions: distinct questions, of which each has `num_variants` items.
+        num_subjects: subjects of these questions.
+        num_grouped_subjects: those of them that have a group.
+        num_groups: groups that they have.
         counts: items by outcome.
         micro: each question counts alike.
         macro_subjects: each subject counts alike.
@@ -73,9 +77,13 @@ class OverallSummary:
         chance: expected `micro` of random answers.
         withheld: why there is no figure; None where there is.
         num_excluded: questions left out for their errors.
+        failures: kind of failure to the items that ended in it, the most frequent first.
     """
 
     num_questions: int
+    num_subjects: int
+    num_grouped_subjects: int
+    num_groups: int
     num_variants: int
     counts: Mapping[Outcome, int]
     micro: Estimate | None
@@ -85,6 +93,20 @@ class OverallSummary:
     chance: float
     withheld: str | None
     num_excluded: int
+    failures: Mapping[str, int]
+
+    @property
+    def failures_text(self) -> str:
+        """Failures in words, "2 context_length, 1 timeout"; empty where there is none."""
+        return ", ".join(f"{number:,} {kind}" for kind, number in self.failures.items())
+
+    @property
+    def group_coverage(self) -> str:
+        """How many subjects `macro_groups` is made of, in words; empty where it is made of all."""
+        if self.num_grouped_subjects == self.num_subjects:
+            return ""
+        subjects = counted(self.num_subjects, "subject")
+        return f"{counted(self.num_groups, 'group')}, {self.num_grouped_subjects:,} of {subjects}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +210,12 @@ def count_outcomes(items: Iterable[ItemResult]) -> dict[Outcome, int]:
     return {outcome: found[outcome] for outcome in Outcome}
 
 
+def count_failures(items: Iterable[ItemResult]) -> dict[str, int]:
+    """Count failures by kind, the most frequent first, equal ones by name."""
+    found = Counter(item.failure.kind for item in items if item.failure is not None)
+    return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
 def summary_to_json(summary: ExamSummary) -> JsonObject:
     """Return the summary as JSON; each figure is an `Estimate` or null."""
     return cast("JsonObject", _plain(asdict(summary)))
@@ -240,9 +268,13 @@ def _overall(
     num_variants = max((question.num_variants for question in questions), default=1)
     excluded = sum(question.share is None for question in questions)
     counts = count_outcomes(records)
-    withheld = _withheld(questions, options)
+    reason = WITHHELD.format(errors=counts[Outcome.ERROR], items=counted(len(records), "item"))
+    subjects = {question.subject for question in questions}
     return OverallSummary(
         num_questions=len(questions),
+        num_subjects=len(subjects),
+        num_grouped_subjects=len(subjects & set(groups)),
+        num_groups=len({groups[subject] for subject in subjects & set(groups)}),
         num_variants=num_variants,
         counts=counts,
         micro=_micro(questions, options),
@@ -250,8 +282,9 @@ def _overall(
         macro_groups=_macro(grouped, [groups[q.subject] for q in grouped], options) if grouped else None,
         all_variants=_all_variants(questions, options) if num_variants > 1 else None,
         chance=_chance(questions),
-        withheld=WITHHELD.format(errors=counts[Outcome.ERROR], items=len(records)) if withheld else None,
+        withheld=reason if _withheld(questions, options) else None,
         num_excluded=excluded if options.exclude_errors else 0,
+        failures=count_failures(records),
     )
 
 

@@ -1,12 +1,15 @@
 """Runs compared on the questions that they have in common: which model is better, and could this sample show it."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import cast
 
 from tmlu_bench._aggregate import score_questions, without_collapsed_interval
+from tmlu_bench._asked import differing
 from tmlu_bench._outcomes import ItemResult
+from tmlu_bench._wording import counted
 from twllm_runs.statistics import (
     TestResult,
     benjamini_hochberg,
@@ -90,7 +93,8 @@ class PairComparison:
         p_holm: corrected over the pairs.
         p_benjamini_hochberg: corrected over the pairs.
         detectable: smallest difference that a test on as many questions finds with the power asked for, given the
-            share on which the two differ; None where they never differ or even the largest would not be found.
+            share on which the two differ; None where they never differ or even the largest would not be found:
+            `detectable_text` tells the two apart.
         subjects: per subject.
     """
 
@@ -105,6 +109,15 @@ class PairComparison:
     p_benjamini_hochberg: float
     detectable: float | None
     subjects: tuple[SubjectDifference, ...]
+
+    @property
+    def detectable_text(self) -> str:
+        """`detectable` in percentage points, or why there is none."""
+        if self.detectable is not None:
+            return f"{100 * self.detectable:.1f} pp"
+        if self.num_only_first + self.num_only_second == 0:
+            return "not known, as no question is right in one run only"
+        return f"none, {counted(self.micro.n, 'question is', 'questions are')} too few for any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +164,7 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
     Raises:
         ConfigError: fewer than two runs, a name twice, other settings or questions without `allow_different`, or
             errors without `exclude_errors`.
-        DataError: the runs have no question in common.
+        DataError: the runs have no question in common, or on each some run ended in error.
     """
     chosen = options or CompareOptions()
     names = tuple(run.name for run in runs)
@@ -167,9 +180,11 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
     if not shared:
         raise DataError("the runs have no question in common; check that subjects and question ids are the same")
     failed = {key for key in shared if any(run.shares[key] is None for run in runs)}
+    if failed == shared:
+        raise DataError(f"{_whose_errors(runs, shared)}, so nothing is left to compare; run again with --retry-errors")
     if failed and not chosen.exclude_errors:
         raise ConfigError(
-            f"{len(failed):,} common questions ended in error; run them again with --retry-errors, "
+            f"{counted(len(failed), 'common question')} ended in error; run again with --retry-errors, "
             "or leave them out with --exclude-errors"
         )
     keys = sorted(shared - failed)
@@ -190,18 +205,20 @@ def comparison_to_json(comparison: Comparison) -> JsonObject:
 
 
 def _differences(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
-    lines: list[str] = []
     shown_by_prompts = _PROMPT_SETTINGS if _same_prompts(runs) else frozenset[str]()
-    for key in sorted({key for run in runs for key in run.setting} - shown_by_prompts):
-        values = {run.name: run.setting.get(key, "none") for run in runs}
-        if len(set(values.values())) > 1:
-            lines.append(f"{key}: " + ", ".join(f"{value} ({name})" for name, value in values.items()))
+    lines = list(differing({run.name: run.setting for run in runs}, ignore=shown_by_prompts))
     questions = [set(run.shares) for run in runs]
     if any(keys != questions[0] for keys in questions[1:]):
         shared = _shared(runs)
         counts = ", ".join(f"{len(run.shares):,} ({run.name})" for run in runs)
         lines.append(f"questions: {counts}, {len(shared):,} in common")
     return tuple(lines)
+
+
+def _whose_errors(runs: Sequence[ComparedRun], shared: AbstractSet[QuestionKey]) -> str:
+    failed = {run.name: sum(run.shares[key] is None for key in shared) for run in runs}
+    errors = ", ".join(f"{number:,} ({name})" for name, number in failed.items())
+    return f"each of {counted(len(shared), 'common question')} ended in error in some run: {errors}"
 
 
 def _shared(runs: Sequence[ComparedRun]) -> set[QuestionKey]:

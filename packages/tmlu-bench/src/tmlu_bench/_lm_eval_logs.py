@@ -103,7 +103,7 @@ def _prompt_sha256(arguments: Mapping[str, object], where: str) -> str:
     context = cast("dict[str, object]", first).get("arg_0") if isinstance(first, dict) else None
     if not isinstance(context, str):
         raise DataError(f"{where}: has no prompt in arguments.gen_args_0.arg_0; write the log with lm-eval 0.4.13")
-    return hashlib.sha256(context.encode("utf-8")).hexdigest()
+    return hashlib.sha256(context.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _is_logprob(file: Path) -> bool:

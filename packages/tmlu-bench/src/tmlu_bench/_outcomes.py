@@ -1,5 +1,7 @@
 """What became of one question: its outcome, and the record that a run keeps of it."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -73,6 +75,8 @@ class ItemResult:
         captured_mass: probability of all reported letters together, in [0, 1]; None where it is not known.
         response: what the model wrote; None where nothing was generated.
         extraction: how the letter was read from `response`; None where nothing was.
+        finish_reason: why the generation ended ("stop", "length", "content_filter", "tool_call"); None where nothing
+            was generated.
         failure: why there is no answer, exactly where the outcome is `error`.
         prompt_sha256: hash of the prompt as sent, 64 hexadecimal digits; None where it was never built.
         num_prompt_tokens: of the prompt; None where the engine does not say.
@@ -94,6 +98,7 @@ class ItemResult:
     captured_mass: float | None = None
     response: str | None = None
     extraction: str | None = None
+    finish_reason: str | None = None
     failure: ItemFailure | None = None
     prompt_sha256: str | None = None
     num_prompt_tokens: int | None = None
@@ -153,6 +158,7 @@ def item_to_json(item: ItemResult) -> JsonObject:
         "captured_mass": item.captured_mass,
         "response": item.response,
         "extraction": item.extraction,
+        "finish_reason": item.finish_reason,
         "failure": None if item.failure is None else {"kind": item.failure.kind, "message": item.failure.message},
         "prompt_sha256": item.prompt_sha256,
         "num_prompt_tokens": item.num_prompt_tokens,
@@ -192,6 +198,14 @@ def last_records(items: Iterable[ItemResult]) -> tuple[ItemResult, ...]:
     return tuple(latest[key] for key in sorted(latest, key=lambda key: key.sort_key))
 
 
+def hash_items(items: Iterable[ItemResult]) -> str:
+    """Return the hash of the last records of items, 64 hexadecimal digits, whatever the order of writing."""
+    digest = hashlib.sha256()
+    for item in last_records(items):
+        digest.update(f"{json.dumps(item_to_json(item), sort_keys=True)}\n".encode())
+    return digest.hexdigest()
+
+
 def _item(row: Mapping[str, JsonValue]) -> ItemResult:
     failure = cast("dict[str, str] | None", row["failure"])
     logprobs = cast("dict[str, float | str] | None", row["logprobs"])
@@ -208,6 +222,7 @@ def _item(row: Mapping[str, JsonValue]) -> ItemResult:
         captured_mass=None if row["captured_mass"] is None else float(cast("float", row["captured_mass"])),
         response=_optional(row, "response", str),
         extraction=_optional(row, "extraction", str),
+        finish_reason=_optional(row, "finish_reason", str),
         failure=None if failure is None else ItemFailure(kind=failure["kind"], message=failure["message"]),
         prompt_sha256=_optional(row, "prompt_sha256", str),
         num_prompt_tokens=_optional(row, "num_prompt_tokens", int),

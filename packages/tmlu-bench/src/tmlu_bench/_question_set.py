@@ -36,6 +36,7 @@ class FaultReason(StrEnum):
     ANSWER_OUTSIDE = "answer_outside"
     DUPLICATE_ID = "duplicate_id"
     COLUMN_COUNT = "column_count"
+    LONE_SURROGATE = "lone_surrogate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from tmlu_bench._aggregate import ExamSummary, OverallSummary
 from tmlu_bench._aggregate_letters import Calibration, PositionBias
 from tmlu_bench._outcomes import ItemKey, ItemResult, Outcome
+from tmlu_bench._wording import counted
 from twllm_runs.report import (
     Bar,
     Bars,
@@ -71,11 +72,11 @@ def headline_blocks(overall: OverallSummary) -> tuple[Block, ...]:
     """Key figures, or why there are none."""
     chance = f"expected of random answers: {100 * overall.chance:.1f} %"
     if overall.withheld is not None:
-        return (Prose(title="No headline", paragraphs=(overall.withheld, chance)),)
+        return (Prose(title="No headline", paragraphs=(overall.withheld, f"errors: {overall.failures_text}", chance)),)
     named = (
         ("Accuracy, micro", overall.micro, f"each question alike; {chance}"),
         ("Accuracy, macro over subjects", overall.macro_subjects, "each subject alike"),
-        ("Accuracy, macro over groups", overall.macro_groups, "each group alike"),
+        ("Accuracy, macro over groups", overall.macro_groups, _groups_note(overall)),
         (
             "Right in all orders",
             overall.all_variants,
@@ -85,9 +86,18 @@ def headline_blocks(overall: OverallSummary) -> tuple[Block, ...]:
     figures = [Figure(label=label, value=value, note=note) for label, value, note in named if value is not None]
     if overall.num_excluded:
         figures.append(
-            Figure(label="Left out", value=overall.num_excluded, note="questions with errors, by --exclude-errors")
+            Figure(
+                label="Left out",
+                value=overall.num_excluded,
+                note=f"questions with errors, by --exclude-errors: {overall.failures_text}",
+            )
         )
     return (Figures(items=tuple(figures)),)
+
+
+def _groups_note(overall: OverallSummary) -> str:
+    coverage = overall.group_coverage
+    return f"each group alike; {coverage}, the others have no group" if coverage else "each group alike"
 
 
 def outcome_bars(summary: ExamSummary) -> Bars:
@@ -124,7 +134,8 @@ def position_blocks(bias: PositionBias) -> tuple[Block, ...]:
         if bias.statistic is None
         else f"{bias.method}: {bias.statistic:.1f} with {bias.degrees_of_freedom} df, p = {bias.p_value:.2g}"
     )
-    note = f"as shown, after permutation; {bias.num_undecided:,} items without a choice are left out; {verdict}"
+    undecided = counted(bias.num_undecided, "item without a choice is", "items without a choice are")
+    note = f"as shown, after permutation; {undecided} left out; {verdict}"
     return (Table(title="Shown positions", columns=columns, rows=rows, note=note),)
 
 
@@ -159,7 +170,7 @@ def item_samples(
 ) -> Samples:
     """Items to browse; where there are too many, every outcome gives its share, and the note says so."""
     chosen = _spread(items, max_samples)
-    note = f"{len(chosen):,} of {len(items):,} items, from all outcomes; items.jsonl holds all"
+    note = f"{len(chosen):,} of {counted(len(items), 'item')}, from all outcomes; items.jsonl holds all"
     return Samples(
         title="Items",
         samples=tuple(_sample(item, questions.get(item.key)) for item in chosen),
@@ -191,7 +202,7 @@ def subject_heatmap(title: str, runs: Sequence[tuple[str, ExamSummary]]) -> Heat
 
 def _subtitle(overall: OverallSummary) -> str:
     counts = ", ".join(f"{overall.counts[outcome]:,} {outcome}" for outcome in Outcome if overall.counts[outcome])
-    return f"{overall.num_questions:,} questions; {counts or 'no items'}"
+    return f"{counted(overall.num_questions, 'question')}; {counts or 'no items'}"
 
 
 def _subject_blocks(summary: ExamSummary) -> tuple[Block, ...]:
@@ -295,6 +306,8 @@ def _sample(item: ItemResult, question: ChoiceQuestion | None) -> Sample:
         facts.append(
             ("log-probabilities", ", ".join(f"{key} {value:.3f}" for key, value in sorted(item.logprobs.items())))
         )
+    if item.finish_reason is not None:
+        facts.append(("ended by", item.finish_reason))
     if item.failure is not None:
         facts.append(("failure", f"{item.failure.kind}: {item.failure.message}"))
     if item.extraction is not None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from tmlu_bench._contamination import CONTROL, QUESTIONS, ContaminationResult
+from tmlu_bench._wording import counted
 from twllm_runs.report import (
     Block,
     Column,
@@ -43,7 +44,7 @@ def contamination_report(result: ContaminationResult, rows: Sequence[JsonObject]
         sections.append(Section(title="Found by tw-corpus", blocks=(_found_table(result),)))
     return Report(
         title="tmlu-bench: contamination",
-        subtitle=f"{result.num_failures:,} texts could not be scored" if result.num_failures else "",
+        subtitle=f"{counted(result.num_failures, 'text')} could not be scored" if result.num_failures else "",
         sections=tuple(sections),
     )
 

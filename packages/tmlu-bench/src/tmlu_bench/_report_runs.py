@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from tmlu_bench._aggregate import ExamSummary
+from tmlu_bench._asked import AskedOverview
 from tmlu_bench._compare import Comparison
 from tmlu_bench._outcomes import Outcome
 from tmlu_bench._report import subject_heatmap
+from tmlu_bench._wording import counted
 from twllm_runs.report import (
     Block,
     Column,
@@ -19,6 +21,7 @@ from twllm_runs.report import (
     Table,
 )
 
+NO_RANKING = "The runs were not asked alike: their scores are no ranking"
 _MAX_SUBJECT_ROWS = 1000
 
 
@@ -26,6 +29,7 @@ def runs_report(
     runs: Sequence[tuple[str, ExamSummary]],
     *,
     settings: Sequence[tuple[str, str]] = (),
+    asked: AskedOverview | None = None,
     comparison: Comparison | None = None,
     title: str = "tmlu-bench: leaderboard",
 ) -> Report:
@@ -34,22 +38,37 @@ def runs_report(
     Args:
         runs: name and figures, in any order; the leaderboard sorts them.
         settings: facts for the head.
+        asked: what the runs asked; what all did alike joins the head, what they did not stands above the leaderboard.
         comparison: of the same runs; None leaves the paired part out.
         title: of the page.
     """
     ranked = sorted(runs, key=lambda run: -_headline(run[1]))
+    told = AskedOverview(common={}, by_run={}, different=()) if asked is None else asked
     sections = [
-        Section(title="Leaderboard", blocks=leaderboard_blocks(ranked)),
+        Section(title="Leaderboard", blocks=(*asked_blocks(told), *leaderboard_blocks(ranked))),
         Section(title="Subjects", blocks=(subject_heatmap("Accuracy by subject", ranked),)),
     ]
     if comparison is not None:
         sections.append(Section(title="Paired differences", blocks=comparison_blocks(comparison)))
     return Report(
         title=title,
-        subtitle=f"{len(runs)} runs",
-        facts=tuple(Fact(name=name, value=value) for name, value in settings),
+        subtitle=counted(len(runs), "run"),
+        facts=tuple(Fact(name=name, value=value) for name, value in (*settings, *told.common.items())),
         sections=tuple(sections),
     )
+
+
+def asked_blocks(asked: AskedOverview) -> tuple[Block, ...]:
+    """What the runs did not do alike, a row each; nothing where they did all alike."""
+    names = list(dict.fromkeys(name for facts in asked.by_run.values() for name in facts))
+    table = Table(
+        title="What was asked otherwise",
+        columns=(Column(title="run"), *(Column(title=name) for name in names)),
+        rows=tuple((run, *(facts[name] for name in names)) for run, facts in asked.by_run.items()),
+        note="what all runs did alike stands in the head",
+    )
+    warning = Prose(title=NO_RANKING, paragraphs=asked.different)
+    return (*((warning,) if asked.different else ()), *((table,) if names else ()))
 
 
 def leaderboard_blocks(runs: Sequence[tuple[str, ExamSummary]]) -> tuple[Block, ...]:
@@ -73,9 +92,13 @@ def leaderboard_blocks(runs: Sequence[tuple[str, ExamSummary]]) -> tuple[Block, 
         )
         for name, summary in runs
     )
-    withheld = [f"{name}: {summary.overall.withheld}" for name, summary in runs if summary.overall.withheld]
+    withheld = [
+        f"{name}: {summary.overall.withheld} ({summary.overall.failures_text})"
+        for name, summary in runs
+        if summary.overall.withheld
+    ]
     excluded = [
-        f"{name}: {summary.overall.num_excluded:,} questions with errors left out by --exclude-errors"
+        f"{name}: {counted(summary.overall.num_excluded, 'question')} with errors left out by --exclude-errors"
         for name, summary in runs
         if summary.overall.num_excluded
     ]
@@ -87,7 +110,12 @@ def leaderboard_blocks(runs: Sequence[tuple[str, ExamSummary]]) -> tuple[Block, 
         reference_label="chance",
         note="overlapping intervals do not show that runs are alike: see the paired differences",
     )
-    remarks = Prose(title="Remarks", paragraphs=(*withheld, *excluded))
+    covered = [
+        f"{name}: the macro average over groups is of {summary.overall.group_coverage}, the others have no group"
+        for name, summary in runs
+        if summary.overall.macro_groups is not None and summary.overall.group_coverage
+    ]
+    remarks = Prose(title="Remarks", paragraphs=(*withheld, *excluded, *covered))
     table = Table(title="Runs", columns=columns, rows=rows, note="unparsed and truncated answers count as wrong")
     return (table, intervals, *((remarks,) if remarks.paragraphs else ()))
 
@@ -95,9 +123,10 @@ def leaderboard_blocks(runs: Sequence[tuple[str, ExamSummary]]) -> tuple[Block, 
 def comparison_blocks(comparison: Comparison) -> tuple[Block, ...]:
     """What was compared, the pairs, and their subjects."""
     left_out = ", ".join(f"{number:,} of {name}" for name, number in comparison.num_left_out.items())
-    lines = [f"{comparison.num_common:,} questions in common; left out: {left_out}."]
+    lines = [f"{counted(comparison.num_common, 'question')} in common; left out: {left_out}."]
     if comparison.num_errors:
-        lines.append(f"{comparison.num_errors:,} of them ended in error in some run and are left out by choice.")
+        left = "and is" if comparison.num_errors == 1 else "and are"
+        lines.append(f"{comparison.num_errors:,} more ended in error in some run {left} left out by choice.")
     lines.extend(f"Compared although different: {line}." for line in comparison.different)
     return Prose(paragraphs=tuple(lines)), _pairs_table(comparison), _subjects_table(comparison)
 
@@ -113,7 +142,7 @@ def _pairs_table(comparison: Comparison) -> Table:
         Column(title="p", kind=ColumnKind.NUMBER, digits=4),
         Column(title="p, Holm", kind=ColumnKind.NUMBER, digits=4),
         Column(title="p, BH", kind=ColumnKind.NUMBER, digits=4),
-        Column(title="detectable", kind=ColumnKind.SHARE),
+        Column(title="detectable"),
     )
     rows = tuple(
         (
@@ -126,7 +155,7 @@ def _pairs_table(comparison: Comparison) -> Table:
             pair.test.p_value,
             pair.p_holm,
             pair.p_benjamini_hochberg,
-            pair.detectable,
+            pair.detectable_text,
         )
         for pair in comparison.pairs
     )

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tmlu_bench._aggregate import ExamSummary, SummaryOptions, summarise
+from tmlu_bench._asked import AskedOverview, overview
 from tmlu_bench._compare import ComparedRun, CompareOptions, compare_runs, compared_run
 from tmlu_bench._lm_eval_logs import find_lm_eval_logs, read_lm_eval_run
 from tmlu_bench._report import exam_report
 from tmlu_bench._report_runs import runs_report
-from tmlu_bench._run import StoredExam, read_exam
+from tmlu_bench._run_stored import StoredExam, read_exam
 from twllm_runs import write_text_atomic
 from twllm_runs.report import render_report
 from twllm_types import ConfigError
@@ -36,12 +37,16 @@ def run_names(paths: Sequence[Path]) -> list[str]:
     raise ConfigError(f"{paths[0]}: is given twice; give each run once")
 
 
-def write_report(paths: Sequence[Path], output: Path, *, options: CompareOptions) -> None:
+def write_report(paths: Sequence[Path], output: Path, *, options: CompareOptions) -> AskedOverview:
     """Write the page of one run, or of several with their paired differences.
+
+    Returns:
+        What the runs asked, and where they differ; the page says the same.
 
     Raises:
         ConfigError: no run, or runs that do not compare.
-        ArtifactError: a folder holds no finished run.
+        DataError: runs have no question in common on which none ended in error.
+        ArtifactError: a folder holds no finished run, or one whose items are not those of its figures.
         RunError: the system refuses the write.
     """
     if not paths:
@@ -49,13 +54,15 @@ def write_report(paths: Sequence[Path], output: Path, *, options: CompareOptions
     exams = [read_exam(path) for path in paths]
     named = list(zip(run_names(paths), exams, strict=True))
     summaries = [(name, _summary(exam, options)) for name, exam in named]
+    asked = overview({name: exam.asked for name, exam in named})
     if len(exams) == 1:
-        page = exam_report(summaries[0][1], exams[0].items, model=exams[0].model, setting=exams[0].setting)
+        page = exam_report(summaries[0][1], exams[0].items, model=exams[0].model, setting=exams[0].asked)
     else:
         compared = [compared_run(name, exam.items, exam.setting) for name, exam in named]
         facts = [(name, exam.model) for name, exam in named]
-        page = runs_report(summaries, settings=facts, comparison=compare_runs(compared, options))
+        page = runs_report(summaries, settings=facts, asked=asked, comparison=compare_runs(compared, options))
     write_text_atomic(output, render_report(page))
+    return asked
 
 
 def _read_one(path: Path, name: str) -> ComparedRun:

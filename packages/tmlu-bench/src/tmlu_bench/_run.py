@@ -4,7 +4,6 @@ The folder holds `run.json`, `items.jsonl` (one line per answer; the last of an 
 `report.html`. Killed at any moment, the same command goes on with the items that have no answer.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,12 +12,15 @@ from pathlib import Path
 from typing import cast
 
 from tmlu_bench._aggregate import ExamSummary, SummaryOptions, summarise, summary_to_json
-from tmlu_bench._outcomes import ItemKey, ItemResult, Outcome, item_from_json, item_to_json, last_records
+from tmlu_bench._asked import asked_facts
+from tmlu_bench._outcomes import ItemKey, ItemResult, Outcome, item_to_json
 from tmlu_bench._question_set import QuestionSet
 from tmlu_bench._report import exam_report
 from tmlu_bench._run_ask import ask, choose_method
 from tmlu_bench._run_plan import ExamPlan, ExamSettings, PlannedItem, plan_exam
-from twllm_engines import Engine
+from tmlu_bench._run_stored import COMMAND, ITEMS_NAME, fact_text, finished_items, items_to_json, read_items
+from tmlu_bench._wording import counted
+from twllm_engines import Engine, answer_settings
 from twllm_runs import (
     JsonlAppender,
     Progress,
@@ -26,61 +28,14 @@ from twllm_runs import (
     RunState,
     describe_inputs,
     open_run,
-    read_jsonl,
-    read_run,
-    run_lock,
-    write_json_atomic,
     write_text_atomic,
 )
 from twllm_runs.report import Report, render_report
-from twllm_types import ArtifactError, ChoiceQuestion, InputFile, JsonObject, JsonValue, RunManifest
+from twllm_types import ChoiceQuestion, InputFile, JsonObject, JsonValue
 
-COMMAND = "tmlu-bench run"
-ITEMS_NAME = "items.jsonl"
 REPORT_NAME = "report.html"
 _DECISIVE_PACKAGES = ("tmlu-bench", "twllm-engines")
 _PACKAGES = ("numpy", "torch", "transformers", "tokenizers", "vllm", "httpx")
-# Settings of engines that change speed or transport, never an answer; all others belong to the run's parameters.
-_TRANSPORT = frozenset(
-    {
-        "allow_key_over_http",
-        "api_key_env",
-        "api_key_header",
-        "api_key_prefix",
-        "attempt_timeout_seconds",
-        "backoff_base_seconds",
-        "backoff_max_seconds",
-        "batch_tokens",
-        "ca_bundle",
-        "cache",
-        "cache_max_age_seconds",
-        "cache_requests",
-        "cached_prompt_price",
-        "client_certificate",
-        "client_key",
-        "completion_price",
-        "connect_timeout_seconds",
-        "currency",
-        "deadline_seconds",
-        "device",
-        "enable_prefix_caching",
-        "enforce_eager",
-        "extra_headers",
-        "gpu_memory_utilization",
-        "headers_from_env",
-        "max_attempts",
-        "max_in_flight",
-        "max_retry_after_seconds",
-        "prompt_price",
-        "proxy",
-        "read_timeout_seconds",
-        "requests_per_minute",
-        "sends_key",
-        "tensor_parallel_size",
-        "tokens_per_minute",
-        "trust_env",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +45,7 @@ class ExamRun:
     Attributes:
         folder: of the run.
         state: what was found in it.
+        asked: what was asked and how, in words by name, the sample among them.
         summary: all figures.
         items: last record of each item, by key.
         num_asked: items put by this call.
@@ -98,6 +54,7 @@ class ExamRun:
 
     folder: Path
     state: RunState
+    asked: Mapping[str, str]
     summary: ExamSummary
     items: tuple[ItemResult, ...]
     num_asked: int
@@ -109,6 +66,7 @@ class _Job:
     engine: Engine
     questions: QuestionSet
     settings: ExamSettings
+    method: str
     plan: ExamPlan
     progress: Progress
     retry_errors: bool
@@ -138,122 +96,54 @@ def run_exam(
 
     Raises:
         ConfigError: the settings do not fit questions or engine, or the folder holds something else.
-        DataError: there is nothing to ask, or `items.jsonl` was changed.
-        ArtifactError: the folder holds another run.
+        DataError: there is nothing to ask, or a line of `items.jsonl` is no item.
+        ArtifactError: the folder holds another run, or a finished one whose `items.jsonl` was changed.
         LockedError: another process works on it.
         EngineError: the engine as a whole failed; the same command goes on.
     """
-    method = choose_method(engine, settings)
     job = _Job(
         engine=engine,
         questions=questions,
         settings=settings,
+        method=choose_method(engine, settings).value,
         plan=plan_exam(questions, settings),
         progress=progress,
         retry_errors=retry_errors,
         exclude_errors=exclude_errors,
     )
-    inputs = _inputs(questions)
-    # What a server calls itself is known after its first answer only, so it cannot say whether two runs are the same.
-    identity = replace(engine.identity, reported_id=None)
-    parameters = _parameters(engine, questions, settings, method.value)
-
-    def opened() -> AbstractContextManager[Run]:
-        return open_run(
-            output,
-            command=COMMAND,
-            parameters=parameters,
-            settings={"exclude_errors": exclude_errors, "retry_errors": retry_errors},
-            inputs=inputs,
-            models=(identity,),
-            engine_settings=engine.settings,
-            seed=settings.seed,
-            packages=_PACKAGES,
-            decisive_packages=_DECISIVE_PACKAGES,
-        )
-
-    with opened() as run:
+    with _opened(job, output) as run:
         if run.state is RunState.FINISHED and not _wants_more(run, job):
-            return _result(run, job, read_items(output), num_asked=0)
+            return _result(run, job, finished_items(output, run.result), num_asked=0)
         if run.state is not RunState.FINISHED:
             return _carry_out(run, job)
-    _reopen(output)
-    with opened() as run:
+    with _opened(job, output, reopen=True) as run:
         return _carry_out(run, job)
 
 
-def read_items(folder: Path) -> tuple[ItemResult, ...]:
-    """Return the last record of each item of a run, by key; no file gives none.
-
-    Raises:
-        DataError: a line is no item; the message names file and line.
-    """
-    path = folder / ITEMS_NAME
-    if not path.exists():
-        return ()
-    rows = enumerate(read_jsonl(path), start=1)
-    return last_records(item_from_json(row, source=f"{path}:{number}") for number, row in rows)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredExam:
-    """A finished run as a consumer reads it."""
-
-    folder: Path
-    manifest: RunManifest
-    summary: JsonObject
-    items: tuple[ItemResult, ...]
-
-    @property
-    def model(self) -> str:
-        """Spec of the model."""
-        return self.manifest.models[0].spec
-
-    @property
-    def groups(self) -> dict[str, str]:
-        """Subject to group."""
-        rows = cast("list[dict[str, str | None]]", self.summary["subjects"])
-        return {str(row["subject"]): row["group"] for row in rows if row["group"] is not None}
-
-    @property
-    def setting(self) -> dict[str, str]:
-        """What a fair comparison needs to agree in; what is off is absent."""
-        exam = cast("JsonObject", self.manifest.parameters["exam"])
-        named = {key: exam[key] for key in ("num_shots", "form", "extractor", "permute", "circular")}
-        scoring, method = exam["scoring"], self.manifest.parameters["method"]
-        return {
-            "protocol": f"{exam['protocol']}@{exam['protocol_version']}",
-            "scoring": str(scoring) if scoring == method else f"{scoring}, {method}",
-            "data": str(self.manifest.parameters["data_sha256"]),
-            **{key: _as_text(value) for key, value in named.items() if value is not None and value is not False},
-        }
+def _opened(job: _Job, output: Path, *, reopen: bool = False) -> AbstractContextManager[Run]:
+    return open_run(
+        output,
+        command=COMMAND,
+        parameters=_parameters(job),
+        settings={"exclude_errors": job.exclude_errors, "retry_errors": job.retry_errors},
+        inputs=_inputs(job.questions),
+        # What a server calls itself is known after its first answer only: it cannot say whether two runs are the same.
+        models=(replace(job.engine.identity, reported_id=None),),
+        engine_settings=job.engine.settings,
+        seed=job.settings.seed,
+        packages=_PACKAGES,
+        decisive_packages=_DECISIVE_PACKAGES,
+        reopen=reopen,
+    )
 
 
-def read_exam(folder: Path) -> StoredExam:
-    """Read a finished run as a consumer.
-
-    Raises:
-        ArtifactError: there is no finished run of this command.
-        DataError: a line of `items.jsonl` is no item.
-    """
-    stored = read_run(folder)
-    if stored.manifest.command != COMMAND or stored.summary is None:
-        state = "is not finished" if stored.manifest.command == COMMAND else f"holds a run of {stored.manifest.command}"
-        raise ArtifactError(f"{folder}: {state}; give the folder of a finished {COMMAND}")
-    return StoredExam(folder=folder, manifest=stored.manifest, summary=stored.summary, items=read_items(folder))
-
-
-def _as_text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _parameters(engine: Engine, questions: QuestionSet, settings: ExamSettings, method: str) -> JsonObject:
+def _parameters(job: _Job) -> JsonObject:
     return {
-        "exam": settings.to_json(),
-        "method": method,
-        "data": questions.name,
-        "data_sha256": questions.sha256,
-        "engine": {key: value for key, value in engine.settings.items() if key not in _TRANSPORT},
+        "exam": job.settings.to_json(),
+        "method": job.method,
+        "data": job.questions.name,
+        "data_sha256": job.questions.sha256,
+        "engine": answer_settings(job.engine.settings),
     }
 
 
@@ -267,14 +157,6 @@ def _wants_more(run: Run, job: _Job) -> bool:
     options = cast("dict[str, bool]", run.result["options"])
     has_errors = counts[Outcome.ERROR.value] > 0
     return has_errors and (job.retry_errors or options["exclude_errors"] != job.exclude_errors)
-
-
-def _reopen(folder: Path) -> None:
-    """Mark a finished run unfinished, so that `open_run` continues it; its items stay."""
-    path = folder / "run.json"
-    with run_lock(folder):
-        row = cast("JsonObject", json.loads(path.read_text(encoding="utf-8")))
-        write_json_atomic(path, {**row, "state": "running", "num_faults": 0})
 
 
 def _carry_out(run: Run, job: _Job) -> ExamRun:
@@ -308,6 +190,13 @@ def _result(run: Run, job: _Job, items: tuple[ItemResult, ...], *, num_asked: in
     return ExamRun(
         folder=run.folder,
         state=run.state,
+        asked=asked_facts(
+            job.settings.to_json(),
+            method=job.method,
+            data=job.questions.name,
+            data_sha256=job.questions.sha256,
+            sample=str(sample_json(job.plan, job.settings)["description"]),
+        ),
         summary=summarise(items, groups=job.plan.groups, options=options),
         items=items,
         num_asked=num_asked,
@@ -327,6 +216,7 @@ def _summary_json(job: _Job, result: ExamRun) -> JsonObject:
             "num_faulty_rows": len(job.questions.faults),
         },
         "sample": sample_json(job.plan, job.settings),
+        "items": items_to_json(result.items),
         **summary_to_json(result.summary),
     }
 
@@ -338,7 +228,7 @@ def sample_json(plan: ExamPlan, settings: ExamSettings) -> JsonObject:
     how = f"stratified by subject, seed {settings.seed}" if is_sample else "all"
     return {
         "is_sample": is_sample,
-        "description": f"{num_drawn:,} of {plan.num_available:,} questions, {how}",
+        "description": f"{num_drawn:,} of {counted(plan.num_available, 'question')}, {how}",
         "num_drawn": num_drawn,
         "num_available": plan.num_available,
         "limit": settings.limit,
@@ -363,7 +253,7 @@ def _report(run: Run, job: _Job, result: ExamRun) -> Report:
             "data": f"{job.questions.name} (sha256 {job.questions.sha256[:12]})",
             "sample": str(sample_json(job.plan, job.settings)["description"]),
             **{
-                key: _as_text(value)
+                key: fact_text(value)
                 for key, value in job.settings.to_json().items()
                 if value is not None and value is not False and value != []
             },

@@ -31,6 +31,11 @@ _PROMPT_FAILURE = "prompt"
 _ITEMS_PER_CALL = 128
 _MAX_TOP_LOGPROBS = 20
 _LETTER_EDGES = " \t\n()（）.．:："
+# Ends that are not the model's own: what came before them is no answer to mark.
+_NO_ANSWER = {
+    FinishReason.CONTENT_FILTER: "the server's content filter ended the answer; use a server without it",
+    FinishReason.TOOL_CALL: "the model called a tool instead of answering; offer it none",
+}
 
 
 class AskMethod(StrEnum):
@@ -69,12 +74,7 @@ def choose_method(engine: Engine, settings: ExamSettings) -> AskMethod:
         ConfigError: it cannot; nothing has been asked.
     """
     able = engine.capabilities
-    if settings.form is PromptForm.CHAT:
-        chat_renderer(engine)
-    elif settings.form is PromptForm.CHAT_API and not able.chat:
-        raise ConfigError(f"engine {engine.identity.spec} answers no conversations; use --form raw")
-    elif settings.form is PromptForm.RAW and not able.raw_prompts and not able.likelihood:
-        raise ConfigError(f"engine {engine.identity.spec} continues no raw text; use --form chat-api")
+    _check_form(engine, settings.form)
     if settings.scoring is Scoring.GENERATE:
         return AskMethod.GENERATE
     if able.likelihood and settings.form is not PromptForm.CHAT_API:
@@ -84,6 +84,20 @@ def choose_method(engine: Engine, settings: ExamSettings) -> AskMethod:
     raise ConfigError(
         f"engine {engine.identity.spec} gives no log-probabilities; use --scoring generate, or another engine"
     )
+
+
+def _check_form(engine: Engine, form: PromptForm) -> None:
+    able, spec = engine.capabilities, engine.identity.spec
+    if form is PromptForm.CHAT:
+        if not able.renders_chat:
+            served = "use --form chat-api, where the server renders it, or --form raw"
+            local = "set chat_template to a Jinja file in a YAML engine file, or use --form raw"
+            raise ConfigError(f"engine {spec} has no chat template for --form chat; {served if able.chat else local}")
+        chat_renderer(engine)
+    elif form is PromptForm.CHAT_API and not able.chat:
+        raise ConfigError(f"engine {spec} answers no conversations; use --form raw")
+    elif form is PromptForm.RAW and not able.raw_prompts and not able.likelihood:
+        raise ConfigError(f"engine {spec} continues no raw text; use --form chat-api")
 
 
 def ask(
@@ -177,12 +191,16 @@ def _from_completion(
 ) -> ItemResult:
     if isinstance(answer, EngineFailure):
         return _failed(item, sent, answer.kind.value, answer.message)
+    ended = answer.finish_reason
+    if ended in _NO_ANSWER:
+        return _failed(item, sent, ended.value, _NO_ANSWER[ended], answer)
     if method is AskMethod.GENERATE:
         return _from_text(item, sent, answer, settings)
     tokens = answer.logprobs[0] if answer.logprobs else ()
     if not tokens:
         if answer.text:
-            return _failed(item, sent, "missing_logprobs", "the engine gave a text without log-probabilities")
+            message = "the engine gave a text without log-probabilities"
+            return _failed(item, sent, "missing_logprobs", message, answer)
         return _from_scores(item, sent, {}, answer)
     return _from_scores(item, sent, letter_logprobs(tokens[0], item.permuted.question.letters), answer)
 
@@ -270,14 +288,17 @@ def _result(
         captured_mass=captured_mass,
         response=response,
         extraction=extraction,
+        finish_reason=None if answer is None else answer.finish_reason.value,
         prompt_sha256=sent.sha256,
-        num_prompt_tokens=None if answer is None or answer.usage is None else answer.usage.num_prompt_tokens,
+        num_prompt_tokens=_num_prompt_tokens(answer),
         num_shots=item.num_shots,
         model=None if answer is None else answer.model,
     )
 
 
-def _failed(item: PlannedItem, sent: SentPrompt | None, kind: str, message: str) -> ItemResult:
+def _failed(
+    item: PlannedItem, sent: SentPrompt | None, kind: str, message: str, answer: Completion | None = None
+) -> ItemResult:
     permuted = item.permuted
     return ItemResult(
         subject=permuted.question.subject,
@@ -287,7 +308,15 @@ def _failed(item: PlannedItem, sent: SentPrompt | None, kind: str, message: str)
         gold=permuted.original_letter(permuted.question.answer),
         choice=None,
         outcome=Outcome.ERROR,
+        response=None if answer is None else answer.text,
+        finish_reason=None if answer is None else answer.finish_reason.value,
         failure=ItemFailure(kind=kind, message=message),
         prompt_sha256=None if sent is None else sent.sha256,
+        num_prompt_tokens=_num_prompt_tokens(answer),
         num_shots=item.num_shots,
+        model=None if answer is None else answer.model,
     )
+
+
+def _num_prompt_tokens(answer: Completion | None) -> int | None:
+    return None if answer is None or answer.usage is None else answer.usage.num_prompt_tokens

@@ -11,6 +11,7 @@ from tmlu_bench._prompts import Prompt, build_prompt
 from tmlu_bench._protocols import ExamProtocol, PromptForm, Scoring, get_protocol
 from tmlu_bench._question_set import QuestionSet, SubjectQuestions
 from tmlu_bench._subjects import SUBJECT_TABLE_VERSION
+from tmlu_bench._wording import counted
 from twllm_types import ChoiceQuestion, ConfigError, DataError, JsonObject
 
 _COMPAT = "compat"
@@ -208,7 +209,7 @@ def _rank(seed: int, subject: str, question_id: str) -> bytes:
 def _check_dev(subject: SubjectQuestions, settings: ExamSettings) -> None:
     if len(subject.dev) < settings.num_shots and not settings.fewer_shots:
         raise ConfigError(
-            f"subject {subject.id} has {len(subject.dev)} dev rows for --num-shots {settings.num_shots}; "
+            f"subject {subject.id} has {counted(len(subject.dev), 'dev row')} for --num-shots {settings.num_shots}; "
             "give fewer shots, leave it out by --subjects, or allow it by --fewer-shots"
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from tmlu_bench._sources._read import read_whole_json
+from tmlu_bench._sources._rows import is_writable
 from twllm_types import Conversation, DataError, Message, Role
 
 _INSTRUCTION = "請根據以下內容回答問題，且答案需盡可能簡短。注意：答案必須為內容的子字串。"
@@ -80,6 +81,9 @@ def load_reading_questions(path: Path) -> tuple[ReadingQuestion, ...]:
         raise DataError(
             f"{path.name}: question {len(questions) + 1} or its paragraph lacks {error}; give the layout of SQuAD 1.1"
         ) from error
+    for number, question in enumerate(questions, start=1):
+        if not is_writable("".join((question.id, question.paragraph, question.question, *question.answers))):
+            raise DataError(f"{path.name}: question {number} holds half of a surrogate pair; restore the character")
     ids = Counter(question.id for question in questions)
     if repeated := [key for key, count in ids.items() if count > 1]:
         raise DataError(f"{path.name}: the id {repeated[0]!r} stands {ids[repeated[0]]} times; give each its own")

@@ -9,6 +9,7 @@ from enum import StrEnum
 from tmlu_bench._extract import extract_answer
 from tmlu_bench._extraction import Extractor
 from tmlu_bench._question_set import FaultReason, Origin, QuestionSet, SourceFault, SubjectQuestions
+from tmlu_bench._wording import counted
 from twllm_types import ChoiceQuestion
 
 _SHOTS = 5
@@ -218,11 +219,13 @@ def _subject_findings(question_set: QuestionSet, subject: SubjectQuestions) -> I
     if not subject.dev:
         yield about(FindingKind.NO_DEV, Severity.NOTE, "no dev rows: only 0 shots are possible")
     elif len(subject.dev) < _SHOTS:
-        message = f"{len(subject.dev)} dev rows: at most as many shots are possible"
+        message = f"{counted(len(subject.dev), 'dev row')}: at most as many shots are possible"
         yield about(FindingKind.FEW_DEV, Severity.WARNING, message)
     without = [question.id for question in subject.dev if not (question.explanation or "").strip()]
     if without:
-        message = f"{len(without)} of {len(subject.dev)} dev rows have no explanation: tmlu-cot cannot show them"
+        message = (
+            f"{len(without)} of {counted(len(subject.dev), 'dev row')} without explanation: tmlu-cot cannot show them"
+        )
         yield about(FindingKind.NO_EXPLANATION, Severity.NOTE, message)
     table = question_set.known_subject(subject.id)
     if table is None or table.num_questions is None or not subject.dev:
@@ -230,7 +233,8 @@ def _subject_findings(question_set: QuestionSet, subject: SubjectQuestions) -> I
     lost = sum(fault.subject == subject.id for fault in question_set.faults)
     if len(subject.test) != table.num_questions:
         message = (
-            f"{len(subject.test)} usable test questions ({lost} rows at fault), and TMLU has {table.num_questions}; "
+            f"{counted(len(subject.test), 'usable test question')} ({counted(lost, 'row')} at fault), and TMLU has "
+            f"{table.num_questions}; "
             "scores are not those of TMLU"
         )
         yield about(FindingKind.QUESTION_COUNT, Severity.WARNING, message)

@@ -11,6 +11,7 @@ from tmlu_bench._aggregate import (
     summarise,
     summary_to_json,
 )
+from tmlu_bench._asked import AskedOverview
 from tmlu_bench._compare import (
     ComparedRun,
     CompareOptions,
@@ -34,11 +35,13 @@ from tmlu_bench._outcomes import (
     last_records,
 )
 from tmlu_bench._report_stored import read_compared, write_report
-from tmlu_bench._run import ExamRun, StoredExam, read_exam, read_items, run_exam
+from tmlu_bench._run import ExamRun, run_exam
 from tmlu_bench._run_plan import ExamSettings
-from tmlu_bench._show import show_comparison, show_contamination, show_exam
+from tmlu_bench._run_stored import StoredExam, read_exam, read_items
+from tmlu_bench._show import show_comparison, show_contamination, show_exam, show_report
 
 __all__ = [
+    "AskedOverview",
     "CompareOptions",
     "ComparedRun",
     "Comparison",
@@ -76,6 +79,7 @@ __all__ = [
     "show_comparison",
     "show_contamination",
     "show_exam",
+    "show_report",
     "summarise",
     "summary_to_json",
     "write_report",

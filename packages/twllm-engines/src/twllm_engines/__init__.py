@@ -4,6 +4,7 @@ Importing this package imports the standard library and twllm_types only; an eng
 loaded.
 """
 
+from twllm_engines._answer_settings import answer_settings
 from twllm_engines._engine import (
     Engine,
     EngineCapabilities,
@@ -33,6 +34,7 @@ __all__ = [
     "TransformersSettings",
     "UsageLedger",
     "VllmSettings",
+    "answer_settings",
     "chat_renderer",
     "likelihood_scorer",
     "load_engine",

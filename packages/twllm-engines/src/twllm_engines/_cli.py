@@ -33,7 +33,7 @@ def make_engines_app() -> "App":
     """Return the app of the console script."""
     from cyclopts import App
 
-    from twllm_runs import ExitCode, make_app
+    from twllm_runs import make_app
 
     app = make_app(
         "twllm-engines",
@@ -42,74 +42,73 @@ def make_engines_app() -> "App":
     )
     cache = App(name="cache", help="Look after a cache of answers.")
     app.command(cache)
-
-    @app.command
-    def probe(spec: str) -> ExitCode:
-        """Ask a server what it can and print a table.
-
-        Exits with 3 where the spec states something else than what was found; the last column says what to write.
-
-        Example: twllm-engines probe openai:my-model@http://localhost:8000/v1
-
-        Args:
-            spec: openai:MODEL@URL, or a YAML file with engine: openai.
-        """
-        from twllm_engines._settings_openai import OpenAISettings
-        from twllm_engines._spec import parse_spec
-
-        settings = parse_spec(spec)
-        if not isinstance(settings, OpenAISettings):
-            raise ConfigError(f"{spec}: probe asks servers; give openai:MODEL@URL, or a YAML file with engine: openai")
-        _need_openai()
-        from twllm_engines._probe import probe as ask
-
-        findings = ask(settings)
-        _show(findings, title=f"{settings.model} at {settings.base_url}")
-        return ExitCode.FAULTS if any(finding.setting for finding in findings) else ExitCode.DONE
-
-    @cache.command
-    def show(file: Path) -> None:
-        """Print what a cache holds, and what its answers took.
-
-        Example: twllm-engines cache show answers.sqlite
-
-        Args:
-            file: the cache, as the setting `cache` names it.
-        """
-        _need_openai()
-        from twllm_engines._openai._cache import AnswerCache
-
-        with AnswerCache(file, must_exist=True) as answers:
-            summary = answers.summary()
-        _say(f"{summary.num_answers} answers, {summary.num_with_request} with their request")
-        for ledger in summary.ledgers:
-            _print_ledger(ledger)
-
-    @cache.command
-    def purge(
-        file: Path,
-        *,
-        older_than_days: float | None = None,
-    ) -> None:
-        """Remove answers from a cache; the totals of tokens and cost stay.
-
-        Example: twllm-engines cache purge answers.sqlite --older-than-days 30
-
-        Args:
-            file: the cache, as the setting `cache` names it.
-            older_than_days: age of the answers that go; all without it.
-        """
-        if older_than_days is not None and not older_than_days >= 0:
-            raise ConfigError(f"--older-than-days is {older_than_days}; give a number >= 0")
-        _need_openai()
-        from twllm_engines._openai._cache import AnswerCache
-
-        before = None if older_than_days is None else time.time() - older_than_days * _SECONDS_PER_DAY
-        with AnswerCache(file, must_exist=True) as answers:
-            num_removed = answers.purge(before=before)
-        _say(f"{num_removed} answers removed")
-
+    app.command(_probe, name="probe")
+    cache.command(_show, name="show")
+    cache.command(_purge, name="purge")
     return app
+
+
+def _probe(spec: str) -> int:
+    """Ask a server what it can and print a table.
+
+    Exits with 3 where the spec states something else than what was found; the last column says what to write.
+
+    Example: twllm-engines probe openai:my-model@http://localhost:8000/v1
+
+    Args:
+        spec: openai:MODEL@URL, or a YAML file with engine: openai.
+    """
+    from twllm_engines._settings_openai import OpenAISettings
+    from twllm_engines._spec import parse_spec
+    from twllm_runs import ExitCode
+
+    settings = parse_spec(spec)
+    if not isinstance(settings, OpenAISettings):
+        raise ConfigError(f"{spec}: probe asks servers; give openai:MODEL@URL, or a YAML file with engine: openai")
+    _need_openai()
+    from twllm_engines._probe import probe
+
+    findings = probe(settings)
+    _print_findings(findings, title=f"{settings.model} at {settings.base_url}")
+    return ExitCode.FAULTS if any(finding.setting for finding in findings) else ExitCode.DONE
+
+
+def _show(file: Path) -> None:
+    """Print what a cache holds, and what its answers took.
+
+    Example: twllm-engines cache show answers.sqlite
+
+    Args:
+        file: the cache, as the setting `cache` names it.
+    """
+    _need_openai()
+    from twllm_engines._openai._cache import AnswerCache
+
+    with AnswerCache(file, must_exist=True) as answers:
+        summary = answers.summary()
+    _say(f"{summary.num_answers} answers, {summary.num_with_request} with their request")
+    for ledger in summary.ledgers:
+        _print_ledger(ledger)
+
+
+def _purge(file: Path, *, older_than_days: float | None = None) -> None:
+    """Remove answers from a cache; the totals of tokens and cost stay.
+
+    Example: twllm-engines cache purge answers.sqlite --older-than-days 30
+
+    Args:
+        file: the cache, as the setting `cache` names it.
+        older_than_days: age of the answers that go; all without it.
+    """
+    if older_than_days is not None and not older_than_days >= 0:
+        raise ConfigError(f"--older-than-days is {older_than_days}; give a number >= 0")
+    _need_openai()
+    from twllm_engines._openai._cache import AnswerCache
+
+    before = None if older_than_days is None else time.time() - older_than_days * _SECONDS_PER_DAY
+    with AnswerCache(file, must_exist=True) as answers:
+        num_removed = answers.purge(before=before)
+    _say(f"{num_removed} answers removed")
 
 
 def _say(text: str) -> None:
@@ -130,7 +129,7 @@ def _need_openai() -> None:
         raise MissingDependencyError(_MISSING_OPENAI)
 
 
-def _show(findings: "list[Finding]", *, title: str) -> None:
+def _print_findings(findings: "list[Finding]", *, title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 

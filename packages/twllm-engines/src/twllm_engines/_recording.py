@@ -1,16 +1,14 @@
 """An engine that writes down what another one answers, for `replay:`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from twllm_engines._base import EngineBase
 from twllm_engines._canonical import chat_to_json, generation_to_json, likelihood_to_json, sequence_to_json
 from twllm_engines._engine import (
     Engine,
     EngineCapabilities,
     chat_renderer,
-    collect,
     likelihood_scorer,
     sequence_scorer,
 )
@@ -20,7 +18,6 @@ from twllm_types import (
     Conversation,
     EngineFailure,
     GenerationRequest,
-    JsonObject,
     Likelihood,
     LikelihoodRequest,
     ModelIdentity,
@@ -28,7 +25,7 @@ from twllm_types import (
 )
 
 
-class RecordingEngine:
+class RecordingEngine(EngineBase):
     """Passes requests on and appends each answer to a file as it comes; closing closes both.
 
     Requests that are equal share a record: the first answer stays. The file holds the contents of requests in the
@@ -43,6 +40,7 @@ class RecordingEngine:
     """
 
     def __init__(self, engine: Engine, file: Path) -> None:
+        super().__init__(name=engine.identity.spec, identity=engine.identity, settings=engine.settings)
         self._engine = engine
         self._writer = RecordWriter(file)
 
@@ -52,42 +50,28 @@ class RecordingEngine:
         return self._engine.identity
 
     @property
-    def settings(self) -> JsonObject:
-        """Settings of the engine that answers."""
-        return self._engine.settings
-
-    @property
     def capabilities(self) -> EngineCapabilities:
         """Capabilities of the engine that answers."""
         return self._engine.capabilities
 
-    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[int, Completion | EngineFailure]]:
-        """Yield the other engine's answers as they come, each recorded before it is yielded."""
-        for index, answer in self._engine.stream(requests):
+    def _stream(self, requests: Sequence[GenerationRequest]) -> Generator[tuple[int, Completion | EngineFailure]]:
+        # Asked for here, so that what the other engine refuses is an error before the first answer.
+        return self._recorded(requests, self._engine.stream(requests))
+
+    def _recorded(
+        self, requests: Sequence[GenerationRequest], answers: Iterator[tuple[int, Completion | EngineFailure]]
+    ) -> Generator[tuple[int, Completion | EngineFailure]]:
+        for index, answer in answers:
             self._writer.write(generation_to_json(requests[index]), answer)
             yield index, answer
 
-    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion | EngineFailure]:
-        """Return the other engine's answers in the order of the requests."""
-        return collect(self.stream(requests), len(requests))
-
-    def loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
-        """Return the other engine's scores.
-
-        Raises:
-            ConfigError: it cannot score.
-        """
+    def _loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
         answers = likelihood_scorer(self._engine).loglikelihood(requests)
         for request, answer in zip(requests, answers, strict=True):
             self._writer.write(likelihood_to_json(request), answer)
         return answers
 
-    def sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
-        """Return the other engine's log-probabilities.
-
-        Raises:
-            ConfigError: it cannot give them.
-        """
+    def _sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
         answers = sequence_scorer(self._engine).sequence_logprobs(texts)
         for text, answer in zip(texts, answers, strict=True):
             self._writer.write(sequence_to_json(text), answer)
@@ -107,12 +91,3 @@ class RecordingEngine:
         """Close the file and the other engine."""
         self._writer.close()
         self._engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the file and the other engine."""
-        self.close()

@@ -1,11 +1,11 @@
 """An engine that answers from a file of records."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import TypeVar, cast
 
+from twllm_engines._base import EngineBase
 from twllm_engines._canonical import (
     Answer,
     canonical_json,
@@ -15,7 +15,7 @@ from twllm_engines._canonical import (
     request_key,
     sequence_to_json,
 )
-from twllm_engines._engine import EngineCapabilities, collect
+from twllm_engines._engine import EngineCapabilities
 from twllm_engines._records import Record, read_records
 from twllm_engines._settings import ReplaySettings, settings_to_json
 from twllm_types import (
@@ -37,10 +37,12 @@ _MAX_SHOWN_CHARS = 300
 _Scored = TypeVar("_Scored", Completion, Likelihood, SequenceLogprobs)
 
 
-class ReplayEngine:
+class ReplayEngine(EngineBase):
     """Serves recorded answers, failures among them, keyed by the content of the request.
 
-    All requests of a call are looked up before the first answer is given.
+    All requests of a call are looked up before the first answer is given; one without a record is a `ConfigError`,
+    unless the settings call it a failure. The identity holds the hash of the file under "recording", and the model
+    that it names, if it is one.
 
     Args:
         settings: which file, and what a missing record is.
@@ -50,46 +52,22 @@ class ReplayEngine:
     """
 
     def __init__(self, settings: ReplaySettings) -> None:
+        records = read_records(settings.file)
+        super().__init__(
+            name="replay",
+            identity=_identity(settings.file, records),
+            settings=settings_to_json(settings),
+            # A request that has no record is told so, whatever it asks for.
+            checks=False,
+        )
         self._settings = settings
-        self._records = read_records(settings.file)
-        self._identity = _identity(settings.file, self._records)
-        self._capabilities = _capabilities(self._records)
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The recording, with the hash of its file under "recording", and the model that it names, if it is one."""
-        return self._identity
-
-    @property
-    def settings(self) -> JsonObject:
-        """The settings as they ran."""
-        return settings_to_json(self._settings)
+        self._records = records
+        self._capabilities = _capabilities(records)
 
     @property
     def capabilities(self) -> EngineCapabilities:
         """What the file holds records of."""
         return self._capabilities
-
-    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[int, Completion | EngineFailure]]:
-        """Yield the recorded answers in the order of the requests.
-
-        Raises:
-            ConfigError: a request has no record, and the settings call that an error.
-        """
-        found = self._look_up([generation_to_json(request) for request in requests], Completion)
-        return iter(list(enumerate(found)))
-
-    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion | EngineFailure]:
-        """Return the recorded answers in the order of the requests; errors as `stream`."""
-        return collect(self.stream(requests), len(requests))
-
-    def loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
-        """Return the recorded scores in the order of the requests; errors as `stream`."""
-        return self._look_up([likelihood_to_json(request) for request in requests], Likelihood)
-
-    def sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
-        """Return the recorded log-probabilities in the order of the texts; errors as `stream`."""
-        return self._look_up([sequence_to_json(text) for text in texts], SequenceLogprobs)
 
     def render_chat(self, conversation: Conversation) -> str:
         """Return the recorded text of a conversation.
@@ -106,13 +84,15 @@ class ReplayEngine:
     def close(self) -> None:
         """Do nothing; the file was read whole."""
 
-    def __enter__(self) -> Self:
-        return self
+    def _stream(self, requests: Sequence[GenerationRequest]) -> Generator[tuple[int, Completion | EngineFailure]]:
+        found = self._look_up([generation_to_json(request) for request in requests], Completion)
+        return (pair for pair in enumerate(found))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Do nothing."""
+    def _loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
+        return self._look_up([likelihood_to_json(request) for request in requests], Likelihood)
+
+    def _sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
+        return self._look_up([sequence_to_json(text) for text in texts], SequenceLogprobs)
 
     def _look_up(self, contents: list[JsonObject], type_: type[_Scored]) -> list[_Scored | EngineFailure]:
         return [self._answer(content, type_) for content in contents]
@@ -127,7 +107,9 @@ class ReplayEngine:
         return EngineFailure(kind=FailureKind.NOT_RECORDED, message=f"{self._settings.file} has no record of it")
 
     def _missing(self, content: JsonObject) -> ConfigError:
-        shown = canonical_json(content).encode("ascii").decode("unicode_escape", "replace")
+        escaped = canonical_json(content).encode("ascii").decode("unicode_escape", "replace")
+        # JSON escapes a character beyond U+FFFF by two surrogates, which are one character only in UTF-16.
+        shown = escaped.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if len(shown) > _MAX_SHOWN_CHARS:
             half = _MAX_SHOWN_CHARS // 2
             shown = f"{shown[:half]} ... {shown[-half:]}"

@@ -4,15 +4,14 @@
 # pyright: standard, reportMissingImports=false
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
-from twllm_engines._engine import EngineCapabilities, check_requests, collect
 from twllm_engines._settings import TOKENIZER_TEMPLATE, VllmSettings, settings_to_json
 from twllm_engines._transformers._encoding import TextEncoder
-from twllm_engines._transformers._splits import Ids, Split, split_continuations, too_long
+from twllm_engines._transformers._local import LocalEngine, empty_prompt, group_by_context
+from twllm_engines._transformers._splits import Ids, Split, too_long
 from twllm_engines._transformers._weights import find_files, hash_files, hash_text, tokenizer_files
 from twllm_engines._vllm_mapping import (
     completion_of,
@@ -25,12 +24,8 @@ from twllm_engines._vllm_mapping import (
 from twllm_types import (
     Completion,
     ConfigError,
-    Conversation,
-    EngineError,
     EngineFailure,
-    FailureKind,
     GenerationRequest,
-    JsonObject,
     Likelihood,
     LikelihoodRequest,
     ModelIdentity,
@@ -68,11 +63,12 @@ class VllmBackend(Protocol):
         ...
 
 
-class VllmEngine:
+class VllmEngine(LocalEngine):
     """A causal language model that scores and writes in this process, by vLLM.
 
     Options of one token are read from one position of one prompt, with vLLM's prefix cache; longer continuations by the
-    log-probabilities of the prompt, for which vLLM computes the whole prompt each time.
+    log-probabilities of the prompt, for which vLLM computes the whole prompt each time. Log-probabilities of a text
+    come without moments. Answers come some hundred requests at a time.
 
     Args:
         settings: of model and engine.
@@ -83,7 +79,6 @@ class VllmEngine:
     """
 
     def __init__(self, settings: VllmSettings, *, backend: VllmBackend | None = None) -> None:
-        self._asked = settings
         folder = Path(settings.model)
         sha256: dict[str, str] = {}
         model = settings.model
@@ -94,48 +89,41 @@ class VllmEngine:
                 sha256["tokenizer"] = hash_files(tokenizer_files(folder))
             if files.gguf_file is not None:
                 model = str(folder / files.gguf_file)
-        self._backend: VllmBackend | None = backend or _OfflineLlm(settings, model)
-        tokenizer: Any = self._backend.tokenizer
+        backend = backend or _OfflineLlm(settings, model)
+        tokenizer: Any = backend.tokenizer
         _set_template(tokenizer, settings.chat_template)
-        self._encoder = TextEncoder(tokenizer, settings.bos)
-        self._max_len = self._backend.max_model_len
         if isinstance(tokenizer.chat_template, str):
             sha256["chat_template"] = hash_text(tokenizer.chat_template)
-        self._identity = ModelIdentity(spec=f"vllm:{settings.model}", revision=settings.revision, sha256=sha256)
-        self._settings = settings_to_json(settings) | {
-            "dtype": self._backend.dtype,
-            "max_model_len": self._max_len,
-            "opening_tokens": [int(token) for token in self._encoder.opening],
-        }
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """Which model answers; hashes where the model is a folder."""
-        return self._identity
-
-    @property
-    def settings(self) -> JsonObject:
-        """The settings as they ran."""
-        return dict(self._settings)
-
-    @property
-    def capabilities(self) -> EngineCapabilities:
-        """What the engine can do; conversations only with a chat template."""
-        return EngineCapabilities(
-            likelihood=True,
-            sequence_logprobs=True,
-            chat=self._encoder.can_render,
-            raw_prompts=True,
-            json_schema=True,
-            max_top_logprobs=self._asked.max_logprobs,
-            renders_chat=self._encoder.can_render,
+        super().__init__(
+            name="vllm engine",
+            identity=ModelIdentity(spec=f"vllm:{settings.model}", revision=settings.revision, sha256=sha256),
+            settings=settings_to_json(settings) | {"dtype": backend.dtype, "max_model_len": backend.max_model_len},
+            encoder=TextEncoder(tokenizer, settings.bos),
         )
+        self._asked = settings
+        self._backend: VllmBackend | None = backend
+        self._max_len = backend.max_model_len
 
-    def loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
-        """Return log p(continuation | context) of every request, in order."""
+    def close(self) -> None:
+        """Free the model; a second call does nothing."""
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+
+    @property
+    def _holds_schemas(self) -> bool:
+        return True
+
+    @property
+    def _max_top_logprobs(self) -> int:
+        return self._asked.max_logprobs
+
+    def _loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
         results: dict[int, Likelihood | EngineFailure] = {}
         splits: dict[int, Split] = {}
-        for index, split in self._split(requests):
+        # vLLM reads every token and writes one more
+        max_read = self._max_len - 2
+        for index, split in self._split(group_by_context(requests), requests, max_read=max_read, cut_left=False):
             if isinstance(split, EngineFailure):
                 results[index] = split
             else:
@@ -146,8 +134,7 @@ class VllmEngine:
             results |= scores_of(ask, output)
         return [results[index] for index in range(len(requests))]
 
-    def sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
-        """Return the log-probability of every token of every text, in order; without moments."""
+    def _sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
         results: dict[int, SequenceLogprobs | EngineFailure] = {}
         fitting: dict[int, tuple[int, ...]] = {}
         for index, tokens in enumerate(self._encoder.encode(texts)):
@@ -163,52 +150,17 @@ class VllmEngine:
             results[index] = sequence_of(tokens, output)
         return [results[index] for index in range(len(texts))]
 
-    def render_chat(self, conversation: Conversation) -> str:
-        """Return the conversation as raw text; a last turn of the assistant stays open.
+    def _stream(self, requests: Sequence[GenerationRequest]) -> Generator[tuple[int, Completion | EngineFailure]]:
+        # Rendered here, so that a template which refuses a conversation is an error before the first answer.
+        return self._write(requests, self._prompts(requests))
 
-        Raises:
-            ConfigError: there is no chat template, or it refuses the conversation.
-        """
-        return self._encoder.render(conversation)
-
-    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion | EngineFailure]:
-        """Return the answers in the order of the requests."""
-        return collect(self.stream(requests), len(requests))
-
-    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[int, Completion | EngineFailure]]:
-        """Yield (index, answer), some hundred requests at a time.
-
-        Raises:
-            ConfigError: a request is a conversation and there is no chat template, or asks for too many alternatives.
-        """
-        check_requests(requests, self.capabilities, name="vllm engine")
-        prompts = [self._prompt(request) for request in requests]
-        return self._stream(requests, prompts)
-
-    def close(self) -> None:
-        """Free the model; a second call does nothing."""
-        if self._backend is not None:
-            self._backend.close()
-            self._backend = None
-
-    def __enter__(self) -> Self:
-        """Return the engine."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the engine."""
-        self.close()
-
-    def _stream(
+    def _write(
         self, requests: Sequence[GenerationRequest], prompts: Sequence[Ids]
-    ) -> Iterator[tuple[int, Completion | EngineFailure]]:
+    ) -> Generator[tuple[int, Completion | EngineFailure]]:
         fitting: list[int] = []
         for index, prompt in enumerate(prompts):
             if not len(prompt):
-                message = "the prompt is empty and no token stands before it; give a text, or set bos: always"
-                yield index, EngineFailure(kind=FailureKind.BAD_REQUEST, message=message)
+                yield index, empty_prompt()
             elif len(prompt) >= self._max_len:
                 yield index, too_long(len(prompt), self._max_len - 1)
             else:
@@ -220,33 +172,9 @@ class VllmEngine:
             for index, output in zip(some, outputs, strict=True):
                 yield index, completion_of(output, requests[index].params, model=Path(self._asked.model).name)
 
-    def _prompt(self, request: GenerationRequest) -> Ids:
-        if isinstance(request.prompt, Conversation):
-            return next(self._encoder.encode([self._encoder.render(request.prompt)], opened=False))
-        return next(self._encoder.encode([request.prompt]))
-
-    def _split(self, requests: Sequence[LikelihoodRequest]) -> Iterator[tuple[int, Split | EngineFailure]]:
-        groups: dict[str, list[int]] = {}
-        for index, request in enumerate(requests):
-            groups.setdefault(request.context, []).append(index)
-        contexts = self._encoder.encode(list(groups))
-        wholes = self._encoder.encode(
-            [context + requests[index].continuation for context, indices in groups.items() for index in indices]
-        )
-        for indices, context in zip(groups.values(), contexts, strict=True):
-            splits = split_continuations(
-                context,
-                [next(wholes) for _ in indices],
-                num_bos=len(self._encoder.opening),
-                # vLLM reads every token and writes one more
-                max_read=self._max_len - 2,
-                cut_left=False,
-            )
-            yield from zip(indices, splits, strict=True)
-
     def _run(self, prompts: Sequence[tuple[int, ...]], options: Sequence[dict[str, Any]]) -> list[Any]:
         if self._backend is None:
-            raise EngineError("the vllm engine is closed; load it again")
+            raise self._closed()
         return self._backend.generate(prompts, options) if prompts else []
 
 

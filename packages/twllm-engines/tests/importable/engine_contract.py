@@ -15,6 +15,7 @@ from twllm_types import (
     ConfigError,
     Conversation,
     EngineFailure,
+    FailureKind,
     FinishReason,
     GenerationRequest,
     Likelihood,
@@ -142,6 +143,51 @@ def check_conversations(engine: Engine) -> None:
         assert "說三個水果" in chat_renderer(engine).render_chat(conversation)
 
 
+def _is_refused(answer: object) -> bool:
+    if not isinstance(answer, EngineFailure):
+        return False
+    assert answer.kind is FailureKind.BAD_REQUEST
+    assert "lone surrogate" in answer.message
+    assert len(answer.message.splitlines()) == 1
+    return True
+
+
+def check_lone_surrogate_fails_its_request_alone(engine: Engine) -> None:
+    broken = (
+        GenerationRequest(prompt="一\ud800", params=GREEDY),
+        GenerationRequest(prompt="\udfff二", params=GREEDY),
+        GenerationRequest(prompt=PROMPTS[0], params=SamplingParams(stop=("。", "\ud800"))),
+    )
+    answers = engine.generate([broken[0], *requests()[:2], *broken[1:]])
+    assert [_is_refused(answer) for answer in answers] == [True, False, False, True, True]
+    assert [answer.text for answer in answers if isinstance(answer, Completion)] == texts(engine)[:2]
+    assert [_is_refused(answer) for answer in engine.generate(broken[:1])] == [True]
+
+
+def check_lone_surrogate_in_a_conversation_or_schema_fails_its_request(engine: Engine) -> None:
+    broken: list[GenerationRequest] = []
+    if engine.capabilities.json_schema:
+        params = SamplingParams(max_tokens=12, json_schema={"enum": ["a", {"b\ud800": 1}]})
+        broken.append(GenerationRequest(prompt="一", params=params))
+    if engine.capabilities.chat:
+        conversation = Conversation(messages=(Message(role=Role.USER, content="說\ud800"),))
+        broken.append(GenerationRequest(prompt=conversation, params=GREEDY))
+    assert all(_is_refused(answer) for answer in engine.generate(broken))
+
+
+def check_lone_surrogate_fails_its_score_alone(engine: Engine) -> None:
+    asked = [
+        LikelihoodRequest(context=PROMPTS[0], continuation="玉"),
+        LikelihoodRequest(context="一\ud83d", continuation="\ude00二"),
+        LikelihoodRequest(context=PROMPTS[0], continuation="\udfff"),
+    ]
+    if engine.capabilities.likelihood:
+        assert [_is_refused(one) for one in likelihood_scorer(engine).loglikelihood(asked)] == [False, True, True]
+    if engine.capabilities.sequence_logprobs:
+        scored = sequence_scorer(engine).sequence_logprobs(["\ud800一", PROMPTS[0]])
+        assert [_is_refused(one) for one in scored] == [True, False]
+
+
 def check_likelihoods_keep_the_order(engine: Engine) -> None:
     if not engine.capabilities.likelihood:
         with pytest.raises(ConfigError, match="cannot score"):
@@ -205,6 +251,9 @@ CONTRACT: tuple[Callable[[Engine], None], ...] = (
     check_logprobs_stand_for_each_token,
     check_too_many_alternatives_are_refused_before_any_request,
     check_conversations,
+    check_lone_surrogate_fails_its_request_alone,
+    check_lone_surrogate_in_a_conversation_or_schema_fails_its_request,
+    check_lone_surrogate_fails_its_score_alone,
     check_likelihoods_keep_the_order,
     check_sequence_logprobs_keep_the_order,
     check_it_says_what_it_is,

@@ -9,7 +9,8 @@ What `open_run` finds:
 - an unfinished run of equal command, parameters, seed, inputs, models and versions of the decisive packages: it is
   continued; the first start's manifest is kept, this start with its own versions is listed under "continuations",
   temporary files of killed writers are removed.
-- a finished run that is equal in the same: nothing on disk is touched, and no lock is taken.
+- a finished run that is equal in the same: nothing on disk is touched, and no lock is taken; with `reopen` it is
+  continued like an unfinished one, its files stay, and it is unfinished until `finish` is called again.
 - any other run, whatever its state: refused, with the first difference.
 
 An `Exception` inside the block marks the run failed and propagates. A kill, `KeyboardInterrupt` or a block that ends
@@ -184,6 +185,7 @@ def open_run(
     seed: int | None = None,
     packages: Sequence[str] = (),
     decisive_packages: Sequence[str] = (),
+    reopen: bool = False,
     clock: Callable[[], datetime] = _now,
 ) -> AbstractContextManager[Run]:
     """Open `output` for one run and hold it for this process; `Run.state` says what was found.
@@ -199,6 +201,7 @@ def open_run(
         seed: of all randomness.
         packages: distributions whose versions are recorded; twllm-runs is always among them.
         decisive_packages: distributions that decide the result, the command's own; another version is refused.
+        reopen: continue a finished run, whose files stay, instead of returning it as finished.
         clock: gives the time, with its zone.
 
     Raises:
@@ -221,21 +224,26 @@ def open_run(
         models=tuple(models),
         engine_settings=_as_json(engine_settings, where="engine_settings"),
     )
-    return _hold(output, wanted, decisive_packages, clock)
+    return _hold(output, wanted, decisive_packages, reopen=reopen, clock=clock)
 
 
 @contextmanager
 def _hold(
-    output: Path, wanted: RunManifest, decisive_packages: Sequence[str], clock: Callable[[], datetime]
+    output: Path,
+    wanted: RunManifest,
+    decisive_packages: Sequence[str],
+    *,
+    reopen: bool,
+    clock: Callable[[], datetime],
 ) -> Generator[Run]:
     found = _look(output, wanted, decisive_packages)
-    if found is not None and found.state is StoredState.FINISHED:
+    if found is not None and found.state is StoredState.FINISHED and not reopen:
         yield Run(_Record(output, found), RunState.FINISHED, clock)
         return
     _make_folder(output)
     with run_lock(output):
         # Another process may have finished between the look and the lock.
-        record, state = _start(output, _look(output, wanted, decisive_packages), wanted)
+        record, state = _start(output, _look(output, wanted, decisive_packages), wanted, reopen=reopen)
         try:
             yield Run(record, state, clock)
         except Exception as error:
@@ -261,15 +269,17 @@ def _look(folder: Path, wanted: RunManifest, decisive_packages: Sequence[str]) -
     return found
 
 
-def _start(folder: Path, found: StoredRun | None, wanted: RunManifest) -> tuple[_Record, RunState]:
+def _start(folder: Path, found: StoredRun | None, wanted: RunManifest, *, reopen: bool) -> tuple[_Record, RunState]:
     """Record this start in `run.json` and clear what killed writers left."""
     if found is None:
         stored, state = StoredRun(manifest=wanted, state=StoredState.RUNNING), RunState.NEW
-    elif found.state is StoredState.FINISHED:
+    elif found.state is StoredState.FINISHED and not reopen:
         return _Record(folder, found), RunState.FINISHED
     else:
         starts = (*found.continuations, _continuation(wanted))
-        stored = replace(found, state=StoredState.RUNNING, reason=None, continuations=starts)
+        stored = StoredRun(
+            manifest=replace(found.manifest, ended_at=None), state=StoredState.RUNNING, continuations=starts
+        )
         state = RunState.CONTINUED
     remove_temporaries(folder)
     record = _Record(folder, stored)

@@ -20,7 +20,7 @@ from tmlu_bench._sources._decode import decode_text
 from tmlu_bench._sources._files import SPLIT_NAMES, SplitFile, find_files
 from tmlu_bench._sources._hub import HubRows, read_hub
 from tmlu_bench._sources._read import Row, read_rows
-from tmlu_bench._sources._rows import RowFault, RowPlace, parse_row, row_format
+from tmlu_bench._sources._rows import RowFault, RowPlace, is_writable, parse_row, row_format
 from tmlu_bench._subjects import find_subject, load_subjects
 from twllm_types import ChoiceQuestion, DataError, FrozenDict
 
@@ -157,7 +157,8 @@ def _subject_of(row: Row, of_file: str | None, default: str) -> str:
     if of_file is not None:
         return of_file
     given = None if isinstance(row, RowFault) else row.get("subject")
-    return given.strip() if isinstance(given, str) and given.strip() else default
+    # A name that cannot be written is no name; `parse_row` says so of the row.
+    return given.strip() if isinstance(given, str) and given.strip() and is_writable(given) else default
 
 
 def _given_names(path: Path) -> dict[str, str]:
@@ -178,7 +179,10 @@ def _given_names(path: Path) -> dict[str, str]:
         for entry in cast("list[Mapping[str, object]]", entries)
         if isinstance(entry, dict)
     ]
-    return {key: name for key, name in pairs if isinstance(key, str) and isinstance(name, str)}
+    names = {key: name for key, name in pairs if isinstance(key, str) and isinstance(name, str)}
+    if broken := next((key for key, name in names.items() if not is_writable(key + name)), None):
+        raise DataError(f"{file.name}: the name of {broken!r} holds half of a surrogate pair; restore the character")
+    return names
 
 
 def _assemble(collected: _Collected, name: str, names: Mapping[str, str]) -> QuestionSet:

@@ -75,13 +75,36 @@ def parse_row(row: Mapping[str, object], place: RowPlace) -> ChoiceQuestion | Ro
     letter = _gold(answer, options, row)
     if isinstance(letter, RowFault):
         return letter
-    return ChoiceQuestion(
+    question = ChoiceQuestion(
         id=_identity(row, place.fallback_id),
         subject=place.subject,
         question=stem,
         options=options,
         answer=letter,
         explanation=_text(row.get("explanation")),
+    )
+    return _unwritable(question, row) or question
+
+
+def is_writable(text: str) -> bool:
+    """Whether a text can be sent: it holds no lone half of a surrogate pair, which JSON can write as an escape."""
+    return not any(0xD800 <= ord(char) <= 0xDFFF for char in text)
+
+
+def _unwritable(question: ChoiceQuestion, row: Mapping[str, object]) -> RowFault | None:
+    parts = {
+        "the id": question.id,
+        "the subject": _text(row.get("subject")),
+        "the stem": question.question,
+        **{f"option {letter}": text for letter, text in zip(question.letters, question.options, strict=True)},
+        "the explanation": question.explanation,
+    }
+    broken = next((name for name, text in parts.items() if text is not None and not is_writable(text)), None)
+    if broken is None:
+        return None
+    return _fault(
+        FaultReason.LONE_SURROGATE,
+        f"{broken} holds half of a surrogate pair, which no model can be sent; restore the character",
     )
 
 

@@ -14,6 +14,7 @@ from twllm_engines._openai._cache import AnswerCache
 from twllm_engines._openai._clock import Clock
 from twllm_engines._openai._pacing import Window, backoff_seconds, parse_retry_after
 from twllm_engines._openai._requests import Job
+from twllm_engines._openai._secrets import SentSecrets
 from twllm_engines._openai._transport import NoReply, Reply, Transport
 from twllm_engines._settings_openai import OpenAISettings
 from twllm_types import EngineFailure, FailureKind
@@ -53,6 +54,7 @@ class Client:
         transport: to the server.
         cache: of answers, or None.
         ledger: where tokens are written down.
+        secrets: what no answer may hold.
         clock: what time it is.
     """
 
@@ -62,12 +64,14 @@ class Client:
         transport: Transport,
         cache: AnswerCache | None,
         ledger: LedgerBook,
+        secrets: SentSecrets,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._transport = transport
         self._cache = cache
         self._ledger = ledger
+        self._secrets = secrets
         self._clock = clock
         # Jitter is no secret.
         self._random = random.Random(settings.seed)  # noqa: S311
@@ -120,7 +124,7 @@ class Client:
         # An answer that other settings kept and these refuse is asked for again.
         with suppress(UnreadableError):
             if content is not None:
-                reading = read_answer(content, job.question, self._settings)
+                reading = self._read(content, job)
                 self._ledger.add_answer(reading.model or self._settings.model, reading.usage, is_from_cache=True)
                 return reading
         return None
@@ -194,7 +198,7 @@ class Client:
         if trouble is not None:
             return trouble
         try:
-            reading = read_answer(reply.content, job.question, self._settings)
+            reading = self._read(reply.content, job)
         except UnreadableError as error:
             return _Trouble(kind=error.kind, message=str(error), is_retried=error.is_retried)
         self._answered.add(job.endpoint)
@@ -202,6 +206,24 @@ class Client:
             self._tokens.correct(spent, reading.usage.num_prompt_tokens + reading.usage.num_completion_tokens)
         self._keep(job, reply, reading)
         return reading
+
+    def _read(self, content: str, job: Job) -> Reading:
+        """Read an answer, unless it holds a key.
+
+        Raises:
+            UnreadableError: it does, or is not what was asked for.
+        """
+        header = self._secrets.found_in(content)
+        if header is None:
+            reading = read_answer(content, job.question, self._settings)
+            header = self._secrets.found_in_tokens(reading)
+            if header is None:
+                return reading
+        raise UnreadableError(
+            FailureKind.MALFORMED_RESPONSE,
+            f"the server's answer holds the key that was sent in header {header!r}, so it was dropped; "
+            "let the server or gateway not repeat headers, and change the key",
+        )
 
     def _keep(self, job: Job, reply: Reply, reading: Reading) -> None:
         settings = self._settings
@@ -221,7 +243,7 @@ class Client:
         status = reply.status
         if 200 <= status < 300:
             return None
-        code = error_code(reply.content)
+        code = None if self._secrets.found_in(reply.content) is not None else error_code(reply.content)
         message = f"the server answered {status}" + (f" ({code})" if code else "")
         if status < 400:
             message += "; redirects are not followed, so set base_url to where the server is"

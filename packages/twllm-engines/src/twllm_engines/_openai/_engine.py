@@ -5,20 +5,22 @@ import os
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
+from twllm_engines._base import EngineBase
 from twllm_engines._canonical import generation_to_json, request_key
-from twllm_engines._engine import EngineCapabilities, check_requests, collect
+from twllm_engines._engine import EngineCapabilities
 from twllm_engines._ledger import LedgerBook, Prices, UsageLedger
 from twllm_engines._openai._answers import EchoAnswer
 from twllm_engines._openai._cache import AnswerCache
 from twllm_engines._openai._client import Client, Outcome
 from twllm_engines._openai._clock import Clock, SystemClock
 from twllm_engines._openai._requests import Job, echo_job, generation_job
+from twllm_engines._openai._secrets import SentSecrets
 from twllm_engines._openai._transport import Transport
 from twllm_engines._settings import settings_to_json
 from twllm_engines._settings_openai import OpenAISettings, Redact, SchemaStyle
@@ -39,11 +41,13 @@ from twllm_types import (
 _T = TypeVar("_T")
 
 
-class OpenAIEngine:
+class OpenAIEngine(EngineBase):
     """A server with the chat-completions interface.
 
-    Requests run in an event loop of the engine's own, in one thread that starts with the first request; a stream that
-    its reader leaves is stopped, its open requests are given up. Close the engine, or use it as a context manager.
+    Requests run in an event loop of the engine's own, in one thread that starts with the first request. Nothing is sent
+    before a stream's first answer is asked for; a stream that its reader leaves is stopped, its open requests are given
+    up. Likelihoods and log-probabilities of a text come by echo; an empty text has none. Close the engine, or use it as
+    a context manager.
 
     Args:
         settings: of the engine.
@@ -65,10 +69,12 @@ class OpenAIEngine:
         clock: Clock | None = None,
     ) -> None:
         variables = os.environ if environment is None else environment
+        headers, secrets = _headers(settings, variables)
+        sends: JsonObject = {"sends_key": settings.api_key_header in headers, "redacts": redact is not None}
+        spec = f"openai:{settings.model}@{settings.base_url}"
+        super().__init__(name="openai", identity=ModelIdentity(spec=spec), settings=settings_to_json(settings) | sends)
         self._settings = settings
         self._redact = redact
-        headers = _headers(settings, variables)
-        self._sends_key = settings.api_key_header in headers
         prices = Prices(
             prompt=settings.prompt_price,
             completion=settings.completion_price,
@@ -81,7 +87,7 @@ class OpenAIEngine:
 
         async def connect() -> Client:
             cache = None if settings.cache is None else AnswerCache(settings.cache)
-            return Client(settings, transport, cache, self._ledger, clock_)
+            return Client(settings, transport, cache, self._ledger, SentSecrets(secrets), clock_)
 
         if settings.cache is not None:
             # Opened here once, so that a cache that cannot be used is known before the first request.
@@ -91,16 +97,7 @@ class OpenAIEngine:
     @property
     def identity(self) -> ModelIdentity:
         """The spec, and the id that the server named first; None before its first answer."""
-        spec = f"openai:{self._settings.model}@{self._settings.base_url}"
-        return ModelIdentity(spec=spec, reported_id=self._reported)
-
-    @property
-    def settings(self) -> JsonObject:
-        """The settings as they ran, and whether a key is sent and a hook redacts; no secret."""
-        return settings_to_json(self._settings) | {
-            "sends_key": self._sends_key,
-            "redacts": self._redact is not None,
-        }
+        return replace(self._identity, reported_id=self._reported)
 
     @property
     def capabilities(self) -> EngineCapabilities:
@@ -119,14 +116,7 @@ class OpenAIEngine:
         """Return what requests took so far."""
         return self._ledger.snapshot()
 
-    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[int, Completion | EngineFailure]]:
-        """Yield the answers as they come; nothing is sent before the first one is asked for.
-
-        Raises:
-            ConfigError: a request asks for what the settings exclude; nothing was sent.
-            DataError: a schema is not JSON; nothing was sent.
-        """
-        check_requests(requests, self.capabilities, name="openai")
+    def _stream(self, requests: Sequence[GenerationRequest]) -> Generator[tuple[int, Completion | EngineFailure]]:
         # Equal requests for random samples want different answers, also from the cache.
         seen: Counter[str] = Counter()
         jobs: list[Job] = []
@@ -139,16 +129,7 @@ class OpenAIEngine:
             jobs.append(generation_job(index, request, self._settings, self._redact, repeat=repeat))
         return self._completions(jobs)
 
-    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion | EngineFailure]:
-        """Return the answers in the order of the requests; errors as `stream`."""
-        return collect(self.stream(requests), len(requests))
-
-    def loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
-        """Return the scores in the order of the requests, by echo.
-
-        Raises:
-            ConfigError: the setting `likelihood` is off.
-        """
+    def _loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
         self._check_echo()
         jobs = [
             echo_job(index, request.context, request.continuation, self._settings, self._redact)
@@ -156,12 +137,7 @@ class OpenAIEngine:
         ]
         return self._in_order(jobs, _likelihood)
 
-    def sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
-        """Return the log-probabilities in the order of the texts, by echo; an empty text has none.
-
-        Raises:
-            ConfigError: the setting `likelihood` is off.
-        """
+    def _sequence_logprobs(self, texts: Sequence[str]) -> list[SequenceLogprobs | EngineFailure]:
         self._check_echo()
         jobs = [echo_job(at, "", text, self._settings, self._redact) for at, text in enumerate(texts) if text]
         scored = iter(self._in_order(jobs, _sequence))
@@ -170,15 +146,6 @@ class OpenAIEngine:
     def close(self) -> None:
         """Stop what runs and close connections and cache; a second call does nothing."""
         self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the engine."""
-        self.close()
 
     def _check_echo(self) -> None:
         if self._settings.likelihood != "echo":
@@ -288,15 +255,17 @@ def _stop(future: Future[None]) -> None:
         future.cancel()
 
 
-def _headers(settings: OpenAISettings, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers of every request.
+def _headers(settings: OpenAISettings, environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the headers of every request, and those values of them that come from the environment, without prefix.
 
     Raises:
         ConfigError: a variable is not set, a value cannot stand in a header, or a key would travel unencrypted.
     """
-    headers = dict(settings.extra_headers)
-    for name, variable in settings.headers_from_env.items():
-        headers[name] = _secret(variable, environment, needed_by=f"header {name!r}")
+    secrets = {
+        name: _secret(variable, environment, needed_by=f"header {name!r}")
+        for name, variable in settings.headers_from_env.items()
+    }
+    headers = dict(settings.extra_headers) | secrets
     variable = settings.api_key_env
     has_key = variable is not None and (bool(environment.get(variable)) or not settings.is_local)
     if variable is not None and has_key:
@@ -304,6 +273,7 @@ def _headers(settings: OpenAISettings, environment: Mapping[str, str]) -> dict[s
         prefix = settings.api_key_prefix
         if prefix is None:
             prefix = "Bearer " if settings.api_key_header.lower() == "authorization" else ""
+        secrets[settings.api_key_header] = key
         headers[settings.api_key_header] = prefix + key
     is_plain = settings.address.scheme == "http" and not settings.is_local
     if is_plain and not settings.allow_key_over_http and (has_key or settings.headers_from_env):
@@ -311,7 +281,7 @@ def _headers(settings: OpenAISettings, environment: Mapping[str, str]) -> dict[s
             f"the key would travel unencrypted to {settings.address.hostname}; use https, set api_key_env: null for a "
             "server without a key, or allow_key_over_http: true"
         )
-    return headers
+    return headers, secrets
 
 
 def _secret(variable: str, environment: Mapping[str, str], *, needed_by: str) -> str:

@@ -1,7 +1,8 @@
 """HTTP/1.1 to one server: h11 speaks the protocol, asyncio moves the bytes.
 
 The asynchronous client of httpx takes many times the processor time per request once some thirty connections are open
-(benchmarks/twllm_engines/client_overhead.md); at a few hundred answers per second that is the whole machine.
+(benchmarks/twllm_engines/client_overhead.md), and aiohttp's stayed just below the rate that the engine must reach
+(design/0004-engines-and-exams.md, with the figures).
 Nothing here follows a redirect, reads the environment or logs, so a key in a header or query goes nowhere else.
 """
 

@@ -181,7 +181,8 @@ def _job(
     return Job(
         index=index,
         endpoint=endpoint,
-        # UTF-8 fails on lone surrogates only, and Python's escape of one is JSON's escape of it.
+        # UTF-8 fails on lone surrogates only, which a redact hook or `extra_body` may bring; Python's escape of one is
+        # JSON's escape of it.
         content=text.encode("utf-8", "backslashreplace"),
         question=question,
         key=None if settings.cache is None else _key(endpoint, merged, settings, repeat),

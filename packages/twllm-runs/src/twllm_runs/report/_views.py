@@ -179,7 +179,7 @@ class BarsView:
 
 
 def bars_view(bars: Bars) -> BarsView:
-    """Widths of all parts; a bar without any value has no parts."""
+    """Widths of all parts; a bar without any value has no parts. The legend counts only where there is one bar."""
     totals = [sum(bar.values) for bar in bars.bars]
     longest = max(totals, default=0.0)
     views: list[BarView] = []
@@ -192,13 +192,14 @@ def bars_view(bars: Bars) -> BarsView:
         )
         share = f"{round(100 * (bar.values[0] / total), 1):.1f} %" if total else "–"
         views.append(BarView(label=bar.label, total=_plain(total), first_share=share, parts=parts))
-    sums = [sum(bar.values[index] for bar in bars.bars) for index in range(len(bars.series))]
+    # Several bars may overlap, such as a whole beside its parts, or be the largest of more: their sum counts nothing.
+    sums = [_plain(value) for value in bars.bars[0].values] if len(bars.bars) == 1 else [""] * len(bars.series)
     return BarsView(
         title=bars.title,
         note=bars.note,
         unit=bars.unit,
         legend=tuple(
-            LegendView(color=color, name=name, total=_plain(total))
+            LegendView(color=color, name=name, total=total)
             for color, (name, total) in enumerate(zip(bars.series, sums, strict=True), start=1)
         ),
         bars=tuple(views),
