@@ -145,6 +145,7 @@ def test_think_block_is_split_or_kept_by_choice(server: FaultServer) -> None:
         ("<think>x", ("x", "")),
         ("<think></think>A", ("", "A")),
         ("x</think>A", ("x", "A")),
+        ('{"why": "it says </think>"}', ("", '{"why": "it says </think>"}')),
         ("A <think>x</think>", ("", "A <think>x</think>")),
     ],
 )

@@ -86,13 +86,13 @@ def split_think(text: str) -> tuple[str, str]:
     """Return (reasoning, answer) of a text that begins with a `<think>` block.
 
     A block that never ends is all reasoning. Servers that put `<think>` into the prompt send only its end. A text
-    without such a block has no reasoning.
+    without such a block has no reasoning, nor has one that begins as JSON or as a fenced block: there the tag is quoted.
     """
     stripped = text.lstrip()
     if stripped.startswith(_THINK):
         reasoning, _, answer = stripped.removeprefix(_THINK).partition(_END_THINK)
         return reasoning.strip(), answer.lstrip()
-    if _END_THINK in text and _THINK not in text:
+    if _END_THINK in text and _THINK not in text and not stripped.startswith(_ANSWER_STARTS):
         reasoning, _, answer = text.partition(_END_THINK)
         return reasoning.strip(), answer.lstrip()
     return "", text
