@@ -23,6 +23,7 @@ _FINISH_REASONS = {
     "function_call": FinishReason.TOOL_CALL,
 }
 _THINK, _END_THINK = "<think>", "</think>"
+_ANSWER_STARTS = ("{", "[", "```")
 # Rounding lets a sure token end slightly above zero on some servers; more than this is no logarithm of a probability.
 _ROUNDING = 1e-3
 
@@ -86,7 +87,7 @@ def split_think(text: str) -> tuple[str, str]:
     """Return (reasoning, answer) of a text that begins with a `<think>` block.
 
     A block that never ends is all reasoning. Servers that put `<think>` into the prompt send only its end. A text
-    without such a block has no reasoning, nor has one that begins as JSON or as a fenced block: there the tag is quoted.
+    without such a block has no reasoning, nor has one that begins as JSON or as a fenced block, where it is quoted.
     """
     stripped = text.lstrip()
     if stripped.startswith(_THINK):
