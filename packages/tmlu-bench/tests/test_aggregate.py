@@ -8,14 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from tmlu_bench._aggregate import (
-    SummaryOptions,
-    estimate_from_json,
-    estimate_to_json,
-    score_questions,
-    summarise,
-    summary_to_json,
-)
+from tmlu_bench._aggregate import score_questions, summarise, summary_to_json
 from tmlu_bench._aggregate_letters import (
     chi_square_tail,
     marginal_homogeneity,
@@ -23,7 +16,9 @@ from tmlu_bench._aggregate_letters import (
     measure_position_bias,
     option_probabilities,
 )
+from tmlu_bench._estimates import estimate_from_json, estimate_to_json
 from tmlu_bench._outcomes import ItemFailure, ItemResult, Outcome
+from tmlu_bench._summary import SummaryOptions
 from twllm_runs.statistics import wilson_interval
 
 GROUPS = {"s1": "one", "s2": "one", "s3": "two"}

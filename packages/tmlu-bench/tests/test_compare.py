@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from tmlu_bench._compare import ComparedRun, CompareOptions, compare_runs, comparison_to_json
+from tmlu_bench._compare import ComparedRun, CompareOptions, compare_runs, comparison_to_json, split_comparable
 from twllm_runs.statistics import minimum_detectable_difference
 from twllm_types import ConfigError, DataError
 
@@ -150,3 +150,30 @@ def test_detectable_difference_and_interval_lie_in_range(pairs: list[tuple[bool,
     assert (low is None) == (len({a - b for a, b in pairs}) == 1)
     assert low is None or high is None or -1 <= low <= high <= 1
     assert pair.detectable is None or 0 < pair.detectable <= 1
+
+
+def test_runs_that_do_not_compare_are_left_out_with_the_reason_and_the_others_stay() -> None:
+    broken, other = make_run("broken", [None] * 40), make_run("other", [1.0] * 40, protocol="q")
+    kept, left_out = split_comparable([broken, FIRST, other, SECOND], CompareOptions(exclude_errors=True))
+    assert [run.name for run in kept] == ["first", "second"]
+    assert list(left_out) == ["broken", "other"]
+    assert "40 (broken)" in left_out["broken"]
+    assert "q (other)" in left_out["other"]
+
+
+def test_runs_that_all_compare_are_all_kept() -> None:
+    assert split_comparable([FIRST, SECOND], CompareOptions()) == ((FIRST, SECOND), {})
+    assert split_comparable([FIRST], CompareOptions()) == ((FIRST,), {})
+
+
+def test_of_two_runs_that_do_not_compare_the_one_with_errors_is_left_out() -> None:
+    kept, left_out = split_comparable([FIRST, make_run("broken", [None, *[1.0] * 39])], CompareOptions())
+    assert ([run.name for run in kept], list(left_out)) == (["first"], ["broken"])
+
+
+def test_runs_of_which_only_pairs_compare_lose_the_one_with_most_errors() -> None:
+    runs = [make_run("x", [None, None, 1.0]), make_run("y", [1.0, 1.0, None]), make_run("z", [None, 1.0, 1.0])]
+    runs[2] = make_run("z", [1.0, None, 1.0])
+    kept, left_out = split_comparable(runs, CompareOptions(exclude_errors=True))
+    assert len(kept) == 2
+    assert list(left_out) == ["x"]

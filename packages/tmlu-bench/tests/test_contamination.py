@@ -2,6 +2,7 @@ import gzip
 import json
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from tmlu_bench._contamination_run import (
 )
 from tmlu_bench._contamination_texts import corpus_files, other_orders, question_text, read_corpus
 from twllm_runs import open_progress
-from twllm_types import ConfigError, DataError, EstimateUnit
+from twllm_types import ConfigError, DataError, EngineFailure, EstimateUnit, FailureKind
 
 LOGPROBS = st.lists(st.floats(-50, 0), min_size=1, max_size=40)
 
@@ -265,6 +266,39 @@ def test_job_with_texts_that_cannot_be_scored_counts_them(tmp_path: Path) -> Non
     result = look(tmp_path / "run", engine=FakeEngine(fails=lambda text: text.startswith("第1題")))
     assert result.num_failures == 4
     assert result.scores[0].suspects.n == 3
+
+
+def test_job_counts_what_could_not_be_scored_in_each_set_by_itself(tmp_path: Path) -> None:
+    class Picky(FakeEngine):
+        def sequence_logprobs(self, texts):
+            answers = super().sequence_logprobs(texts)
+            # Other orders of a question fail too, which says nothing of the scores of the texts as they are.
+            return [
+                EngineFailure(kind=FailureKind.TIMEOUT, message="late")
+                if text.startswith("第1題") or (text.startswith("第2題") and "(A) 第2題的選項甲" not in text)
+                else answer
+                for text, answer in zip(texts, answers, strict=True)
+            ]
+
+    one = make_set({"new": 1})
+    control = replace(
+        one, subjects=(replace(one.subjects[0], test=(make_question("new", 1), make_question("new", 9))),)
+    )
+    result = look(tmp_path / "run", engine=Picky(), control=control)
+    for row in result.scores:
+        assert (row.suspects.n, row.suspects.num_unscored) == (3, 1)
+        assert row.controls is not None
+        assert (row.controls.n, row.controls.num_unscored) == (1, 1)
+    assert result.num_failures > 8
+
+
+def test_job_whose_control_cannot_be_scored_says_so(tmp_path: Path) -> None:
+    engine = FakeEngine(fails=lambda text: "第9題" in text)
+    one = make_set({"new": 1})
+    control = replace(one, subjects=(replace(one.subjects[0], test=(make_question("new", 9),)),))
+    row = look(tmp_path / "run", engine=engine, control=control).scores[0]
+    assert row.controls is not None
+    assert (row.controls.n, row.controls.num_unscored, row.auc) == (0, 1, None)
 
 
 def test_job_with_a_corpus_finds_what_was_copied(tmp_path: Path) -> None:

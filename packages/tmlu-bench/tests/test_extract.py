@@ -165,7 +165,7 @@ def test_letter_with_its_own_option_text_is_found(letter: str, options: list[str
     "unit",
     [
         *("答案是A。", "應該", "\n", " ", '"', "(", "選", "A、", "因為A，", "<think>", "\\boxed{", "C 的", "不是"),
-        "答案應該",
+        *("答案應該", "不", "我不認為答案是", "無法回答選項 A ", "don't think ", "我不會選"),
     ],
 )
 def test_time_is_linear_in_the_length(unit: str) -> None:

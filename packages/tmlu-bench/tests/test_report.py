@@ -11,12 +11,13 @@ sys.path.insert(0, str(Path(__file__).parent / "importable"))
 
 from exam_fakes import make_question
 
-from tmlu_bench._aggregate import SummaryOptions, summarise
+from tmlu_bench._aggregate import summarise
 from tmlu_bench._asked import overview
 from tmlu_bench._compare import CompareOptions, compare_runs, compared_run
 from tmlu_bench._outcomes import ItemFailure, ItemResult, Outcome
 from tmlu_bench._report import exam_report, item_samples
 from tmlu_bench._report_runs import runs_report
+from tmlu_bench._summary import SummaryOptions
 from twllm_runs.report import render_report
 
 GROUPS = {"s": "stem"}
@@ -163,3 +164,20 @@ def test_report_with_errors_counts_their_kinds() -> None:
     page = render([*ITEMS, make(3, Outcome.ERROR), make(4, Outcome.ERROR)])
     assert "errors: 2 timeout" in page
     assert "1 question;" in render([ITEMS[0]])
+
+
+def test_log_probabilities_of_permuted_items_carry_the_letters_that_are_shown() -> None:
+    page = render(ITEMS)
+    assert "log-probabilities A (originally B) -3.000, B (originally A) -0.100" in page
+    assert "log-probabilities B (originally A) -2.000, C -0.200" in page
+
+
+def test_report_and_leaderboard_name_subjects_without_any_answer() -> None:
+    items = [*ITEMS, replace(make(3, Outcome.ERROR), subject="lost")]
+    line = "in no figure, as all their questions ended in error: lost"
+    assert line in render(items, exclude_errors=True)
+    assert line not in render(ITEMS, exclude_errors=True)
+    summary = summarise(items, groups=GROUPS, options=SummaryOptions(exclude_errors=True))
+    page = text_of(render_report(runs_report([("a", summary)], remarks=("b has no run: no such folder",))))
+    assert f"a: {line}" in page
+    assert "b has no run: no such folder" in page

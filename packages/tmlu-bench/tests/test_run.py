@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from math import exp, inf, log
+from math import exp
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,10 @@ import pytest
 from tmlu_bench._outcomes import Outcome
 from tmlu_bench._protocols import PromptForm, Scoring
 from tmlu_bench._run import ExamRun, run_exam
-from tmlu_bench._run_ask import letter_logprobs
 from tmlu_bench._run_plan import ExamSettings
 from tmlu_bench._run_stored import read_exam, read_items
 from twllm_runs import RunState, open_progress
-from twllm_types import ArtifactError, Completion, ConfigError, DataError, FinishReason, TokenLogprob
+from twllm_types import ArtifactError, ConfigError, DataError, FinishReason
 
 sys.path.insert(0, str(Path(__file__).parent / "importable"))
 
@@ -164,16 +163,6 @@ def test_run_of_answers_that_the_server_ended_is_an_error_and_never_a_wrong_answ
     assert (item.finish_reason, item.response, item.model) == (ended.value, answer, "fake-served")
 
 
-def test_run_by_first_token_that_the_server_ended_is_an_error(tmp_path: Path) -> None:
-    class Filtered(FakeEngine):
-        def stream(self, requests):
-            for at, _ in enumerate(requests):
-                yield at, Completion(texts=("",), finish_reasons=(FinishReason.CONTENT_FILTER,))
-
-    counts = run(tmp_path / "run", Filtered(likelihood=False)).summary.overall.counts
-    assert counts[Outcome.ERROR] == 20
-
-
 def test_run_keeps_why_each_generation_ended(tmp_path: Path) -> None:
     run(tmp_path / "generated", settings=GENERATE)
     run(tmp_path / "scored")
@@ -193,16 +182,6 @@ def test_run_of_answers_cut_off_behind_a_letter_is_decided(tmp_path: Path) -> No
     engine = FakeEngine(answer=lambda _text: "正確答案：(B)\n問", finish=FinishReason.LENGTH)
     counts = run(tmp_path / "run", engine, GENERATE).summary.overall.counts
     assert counts[Outcome.CORRECT] + counts[Outcome.WRONG] == 20
-
-
-def test_run_by_first_token_adds_forms_of_a_letter_and_keeps_the_mass(tmp_path: Path) -> None:
-    engine = FakeEngine(likelihood=False)
-    exam = run(tmp_path / "run", engine, ExamSettings(form=PromptForm.CHAT_API))
-    for item in exam.items:
-        assert set(item.logprobs or {}) == set("ABCD")
-        assert item.captured_mass is not None
-        assert 0 < item.captured_mass < 1
-        assert item.model == "served"
 
 
 def test_run_of_rendered_chat_scores_behind_the_template(tmp_path: Path) -> None:
@@ -255,21 +234,6 @@ def test_run_that_an_engine_cannot_do_is_refused_before_it_starts(
     assert not (tmp_path / "run").exists()
 
 
-def test_run_by_first_token_of_an_engine_that_sends_no_log_probabilities_is_an_error(tmp_path: Path) -> None:
-    class Mute(FakeEngine):
-        def stream(self, requests):
-            for at, _ in enumerate(requests):
-                yield at, Completion(texts=("A" if at else "",), finish_reasons=(FinishReason.STOP,))
-
-    counts = run(tmp_path / "run", Mute(likelihood=False)).summary.overall.counts
-    assert (counts[Outcome.ERROR], counts[Outcome.UNPARSED]) == (19, 1)
-
-
-def test_run_by_first_token_with_failures_keeps_them(tmp_path: Path) -> None:
-    exam = run(tmp_path / "run", FakeEngine(likelihood=False, fails=is_fifth))
-    assert exam.summary.overall.counts[Outcome.ERROR] == 2
-
-
 def test_run_of_a_question_that_cannot_be_put_is_an_error_with_the_reason(tmp_path: Path) -> None:
     subject = QUESTIONS.subjects[0]
     leaky = replace(QUESTIONS, subjects=(replace(subject, dev=(subject.test[3],)),))
@@ -279,17 +243,6 @@ def test_run_of_a_question_that_cannot_be_put_is_an_error_with_the_reason(tmp_pa
     assert failed.failure is not None
     assert (failed.failure.kind, failed.prompt_sha256) == ("prompt", None)
     assert "is its own worked example" in failed.failure.message
-
-
-def test_letter_logprobs_add_the_forms_of_a_letter() -> None:
-    token = TokenLogprob(
-        token="A", logprob=log(0.25), top={"A": log(0.25), " A": log(0.125), "(B": log(0.5), "的": -9.0}
-    )
-    assert letter_logprobs(token, "ABCD") == {"A": pytest.approx(log(0.375)), "B": pytest.approx(log(0.5))}
-
-
-def test_letter_logprobs_of_probability_zero_stay_so() -> None:
-    assert letter_logprobs(TokenLogprob(token="A", logprob=-inf), "AB") == {"A": -inf}
 
 
 def test_read_items_of_a_damaged_line_names_it(tmp_path: Path) -> None:

@@ -151,3 +151,8 @@ def test_settings_as_json_name_protocol_version_and_reader() -> None:
         "compat",
         128,
     )
+
+
+def test_subject_named_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="subjects names geo more than once; name each subject once"):
+        ExamSettings(subjects=("geo", "his", "geo"))

@@ -4,64 +4,24 @@ from typing import Any
 import pytest
 from fake_clock import FakeClock
 from fault_server import FaultServer, Reply, Seen, ToyServer
+from openai_bench import Bench, chat, failure, text
 
-from twllm_engines import OpenAISettings, SchemaStyle
+from twllm_engines import OpenAISettings
 from twllm_engines._openai import OpenAIEngine
 from twllm_types import (
     Completion,
-    ConfigError,
-    Conversation,
-    EngineError,
-    EngineFailure,
     FailureKind,
     FinishReason,
     GenerationRequest,
-    LikelihoodRequest,
-    Message,
-    Role,
     SamplingParams,
 )
 
 ERROR = {"error": {"message": "secret request text", "code": "rate_limit_exceeded"}}
 
 
-def chat(content: str = "abc", **params: Any) -> GenerationRequest:
-    conversation = Conversation(messages=(Message(role=Role.USER, content=content),))
-    return GenerationRequest(prompt=conversation, params=SamplingParams(**params))
-
-
-class Bench:
-    """An engine at a fault server, with a clock that does not wait."""
-
-    def __init__(self, server: FaultServer) -> None:
-        self.server = server
-        self.clock = FakeClock()
-
-    def engine(self, **settings: Any) -> OpenAIEngine:
-        values: dict[str, Any] = {"model": "toy", "base_url": self.server.url, **settings}
-        return OpenAIEngine(OpenAISettings(**values), environment={}, clock=self.clock)
-
-    def ask(
-        self, *script: Reply, request: GenerationRequest | None = None, **settings: Any
-    ) -> Completion | EngineFailure:
-        self.server.script = list(script)
-        with self.engine(**settings) as engine:
-            return engine.generate([request or chat()])[0]
-
-
 @pytest.fixture
 def bench(server: FaultServer) -> Bench:
     return Bench(server)
-
-
-def failure(answer: Completion | EngineFailure) -> EngineFailure:
-    assert isinstance(answer, EngineFailure), answer
-    return answer
-
-
-def text(answer: Completion | EngineFailure) -> str:
-    assert isinstance(answer, Completion), answer
-    return answer.text
 
 
 def test_rate_limit_with_seconds_waits_as_long_as_asked(bench: Bench) -> None:
@@ -200,7 +160,9 @@ def test_raw_choice_without_text_is_a_failure(bench: Bench) -> None:
     assert "without 'text'" in failure(bench.ask(reply, request=GenerationRequest(prompt="x"))).message
 
 
-@pytest.mark.parametrize("reported", ["toy", "toy-2026-01-01", "vendor/toy", None])
+@pytest.mark.parametrize(
+    "reported", ["toy", "toy-2026-01-01", "toy-20260101", "toy-0613", "toy-2411", "vendor/toy", "vendor/toy-0613", None]
+)
 def test_model_of_the_same_name_is_accepted(bench: Bench, reported: str | None) -> None:
     bench.server.answer = ToyServer(model=reported)  # type: ignore[arg-type]
     answer = bench.ask()
@@ -208,7 +170,13 @@ def test_model_of_the_same_name_is_accepted(bench: Bench, reported: str | None) 
     assert answer.model == reported
 
 
-@pytest.mark.parametrize("reported", ["other", "toyota", "toy2"])
+@pytest.mark.parametrize(
+    "reported",
+    [
+        *("other", "toyota", "toy2", "toy-mini", "toy-mini-2026-01-01", "toy-Base", "vendor/toy-Base", "toy-latest"),
+        *("toy-4096", "toy-2026", "toy-2026-13-01", "toy-2026-01-01-x", "toy-0613-preview", "toy-8b"),
+    ],
+)
 def test_model_of_another_name_is_a_failure_unless_expected(bench: Bench, reported: str) -> None:
     bench.server.answer = ToyServer(model=reported)
     answer = failure(bench.ask())
@@ -217,6 +185,27 @@ def test_model_of_another_name_is_a_failure_unless_expected(bench: Bench, report
     assert text(bench.ask(reported_model=reported)) == "cba"
     assert text(bench.ask(reported_model="*")) == "cba"
     failure(bench.ask(reported_model="toy"))
+
+
+@pytest.mark.parametrize(
+    ("model", "reported", "is_same"),
+    [
+        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", True),
+        ("Qwen/Qwen3-8B", "Qwen3-8B", True),
+        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B-2507", True),
+        ("Qwen/Qwen3-8B", "other/Qwen3-8B", False),
+        ("Qwen/Qwen3-8B", "other/Qwen3-8B-Base", False),
+        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B-Base", False),
+        ("gpt-4o", "gpt-4o-2024-08-06", True),
+        ("gpt-4o-2024-05-13", "gpt-4o-2024-08-06", False),
+        ("gpt-4o-2024-05-13", "gpt-4o", False),
+    ],
+)
+def test_model_with_a_path_or_a_date_is_the_same_only_where_nothing_else_differs(
+    bench: Bench, model: str, reported: str, *, is_same: bool
+) -> None:
+    bench.server.answer = ToyServer(model=reported)
+    assert isinstance(bench.ask(model=model), Completion) is is_same
 
 
 def test_missing_logprobs_are_a_failure_never_a_score(bench: Bench) -> None:
@@ -345,118 +334,6 @@ def test_unreachable_server_times_out_while_it_connects(bench: Bench) -> None:
     answer = failure(bench.ask(base_url=url, connect_timeout_seconds=0.1, max_attempts=1))
     assert answer.kind is FailureKind.TIMEOUT
     assert "no connection within 0.1 s" in answer.message
-
-
-def test_requests_in_flight_never_exceed_the_limit(bench: Bench) -> None:
-    with bench.engine(max_in_flight=3) as engine:
-        answers = engine.generate([chat(str(at)) for at in range(20)])
-    assert [text(answer) for answer in answers] == [str(at)[::-1] for at in range(20)]
-    assert bench.server.most_open == 3
-
-
-def test_requests_per_minute_are_kept(bench: Bench) -> None:
-    with bench.engine(requests_per_minute=2, max_in_flight=1) as engine:
-        engine.generate([chat(str(at)) for at in range(5)])
-    assert bench.clock.now == pytest.approx(120)
-
-
-def test_tokens_per_minute_are_estimated_and_then_corrected(bench: Bench) -> None:
-    # About 1,030 tokens are reserved; the server counts six, so the next request need not wait.
-    with bench.engine(tokens_per_minute=1_500, max_in_flight=1) as engine:
-        engine.generate([chat(str(at), max_tokens=1_000) for at in range(4)])
-    assert bench.clock.now == 0
-    bench.server.answer = lambda _seen: Reply(status=400)
-    with bench.engine(tokens_per_minute=1_500, max_in_flight=1) as engine:
-        engine.generate([chat(str(at), max_tokens=1_000) for at in range(3)])
-    assert bench.clock.now == pytest.approx(120)
-
-
-def test_reader_that_leaves_stops_the_stream(bench: Bench) -> None:
-    with bench.engine(max_in_flight=1) as engine:
-        answers = engine.stream([chat(str(at)) for at in range(200)])
-        next(answers)
-        answers.close()  # type: ignore[attr-defined]
-        num_seen = len(bench.server.seen)
-        assert text(engine.generate([chat("after")])[0]) == "retfa"
-    assert len(bench.server.seen) <= num_seen + 3
-
-
-def test_stream_sends_nothing_before_the_first_answer_is_asked_for(bench: Bench) -> None:
-    with bench.engine() as engine:
-        answers = engine.stream([chat()])
-        assert bench.server.seen == []
-        assert len(list(answers)) == 1
-
-
-def test_closed_engine_refuses_requests(bench: Bench) -> None:
-    engine = bench.engine()
-    engine.close()
-    engine.close()
-    with pytest.raises(EngineError, match="is closed"):
-        engine.generate([chat()])
-
-
-def test_engine_closed_while_it_answers_says_so(bench: Bench) -> None:
-    engine = bench.engine(max_in_flight=1)
-    answers = engine.stream([chat(str(at)) for at in range(50)])
-    next(answers)
-    engine.close()
-    with pytest.raises(EngineError, match="closed while it answered"):
-        list(answers)
-
-
-def test_two_streams_at_once_share_the_limit(bench: Bench) -> None:
-    with bench.engine(max_in_flight=2) as engine:
-        one, other = (engine.stream([chat(f"{name}{at}") for at in range(6)]) for name in "ab")
-        firsts = [next(one), next(other)]
-        assert len(firsts) + len(list(one)) + len(list(other)) == 12
-    assert bench.server.most_open == 2
-
-
-def test_what_settings_exclude_is_refused_before_any_request(bench: Bench) -> None:
-    cases: list[tuple[dict[str, Any], GenerationRequest, str]] = [
-        ({"raw_prompts": False}, GenerationRequest(prompt="x"), "raw text"),
-        ({"schema_style": SchemaStyle.NONE}, chat(json_schema={}), "JSON Schema"),
-        ({"max_top_logprobs": None}, chat(top_logprobs=0), "log-probabilities"),
-        ({"max_top_logprobs": 5}, chat(top_logprobs=6), "at most 5"),
-    ]
-    for settings, request, problem in cases:
-        with bench.engine(**settings) as engine, pytest.raises(ConfigError, match=problem):
-            engine.stream([chat(), request])
-    with bench.engine() as engine, pytest.raises(ConfigError, match="likelihood is off"):
-        engine.loglikelihood([LikelihoodRequest(context="a", continuation="b")])
-    with bench.engine() as engine, pytest.raises(ConfigError, match="likelihood is off"):
-        engine.sequence_logprobs(["a"])
-    assert bench.server.seen == []
-
-
-def test_ledger_counts_attempts_failures_tokens_and_cost(bench: Bench) -> None:
-    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 400}}
-    body = {
-        "model": "toy-1",
-        "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}],
-        "usage": usage,
-    }
-    bench.server.script = [
-        Reply(status=500),
-        Reply(body=body),
-        Reply(body=body | {"usage": None}),
-        Reply(status=400),
-        Reply(body=body | {"model": "toy-2", "usage": {"prompt_tokens": True}}),
-    ]
-    with bench.engine(
-        max_in_flight=1, prompt_price=2.0, completion_price=10.0, cached_prompt_price=1.0, currency="TWD"
-    ) as engine:
-        engine.generate([chat(str(at)) for at in range(4)])
-        ledger = engine.ledger()
-        assert engine.identity.reported_id == "toy-1"
-    assert (ledger.num_attempts, ledger.num_failures, ledger.currency) == (5, 1, "TWD")
-    one, two = ledger.models
-    assert (one.model, one.num_answers, one.num_without_usage) == ("toy-1", 2, 1)
-    assert (one.num_prompt_tokens, one.num_completion_tokens, one.num_cached_tokens) == (1000, 100, 400)
-    assert (two.model, two.num_answers, two.num_without_usage, two.cost) == ("toy-2", 1, 1, None)
-    # 600 at 2, 400 at 1, 100 at 10, per million
-    assert ledger.cost == pytest.approx(0.0026)
 
 
 def test_failure_messages_never_hold_contents(bench: Bench) -> None:

@@ -13,7 +13,8 @@ LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0, float("-inf")]])
 
 def share(params: SamplingParams) -> list[float]:
     """Share of each token over evenly spaced uniform numbers: what the drawing integrates to."""
-    drawn = [choose(LOGITS, [params], [(step + 0.5) / 2000])[0] for step in range(2000)]
+    chosen = [choose(LOGITS, [params], [(step + 0.5) / 2000])[0] for step in range(2000)]
+    drawn = [token for token in chosen if token is not None]
     return (np.bincount(drawn, minlength=5) / 2000).tolist()
 
 
@@ -29,6 +30,17 @@ def test_choose_plain_sampling_follows_the_probabilities() -> None:
 def test_choose_temperature_flattens() -> None:
     expected = (LOGITS[0] / 2).softmax(-1).tolist()
     assert share(SamplingParams(temperature=2.0)) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("params", [SamplingParams(), SamplingParams(temperature=1.0, top_k=2, top_p=0.5)])
+@pytest.mark.parametrize(
+    "bad", [[float("nan"), 1.0, 2.0, 3.0, 4.0], [0.0, 1.0, float("inf"), 0.0, 0.0], [float("-inf")] * 5]
+)
+def test_choose_row_without_probabilities_is_none_and_the_others_stand(
+    bad: list[float], params: SamplingParams
+) -> None:
+    logits = torch.cat([LOGITS, torch.tensor([bad]), LOGITS])
+    assert choose(logits, [params] * 3, [0.1, 0.1, 0.1]) == [0, None, 0]
 
 
 def test_choose_top_k_leaves_the_rest_out() -> None:
@@ -47,6 +59,7 @@ def test_choose_top_p_keeps_the_smallest_set_that_holds_it() -> None:
 @given(st.floats(0, 1, exclude_max=True), st.floats(0.1, 3), st.floats(0.01, 1))
 def test_choose_never_draws_what_is_impossible(uniform: float, temperature: float, top_p: float) -> None:
     (token,) = choose(LOGITS, [SamplingParams(temperature=temperature, top_p=top_p)], [uniform])
+    assert token is not None
     assert token < 4
 
 

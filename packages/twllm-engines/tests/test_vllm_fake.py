@@ -1,7 +1,9 @@
 """The vLLM engine over a stand-in of the shape of vLLM: what the engine itself does, where vLLM cannot run."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_contract import CONTRACT
@@ -26,7 +28,16 @@ from twllm_types import (
     SequenceLogprobs,
 )
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CHAT = Conversation(messages=(Message(role=Role.USER, content="嗨"),))
+
+
+def make_engine(fake: FakeVllm, **settings: Any) -> VllmEngine:
+    def start(_settings: VllmSettings, model: str) -> FakeVllm:
+        fake.loaded.append(model)
+        return fake
+
+    return VllmEngine(VllmSettings(**settings), start=start)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +52,7 @@ def fake(folder: Path) -> FakeVllm:
 
 @pytest.fixture
 def engine(folder: Path, fake: FakeVllm) -> VllmEngine:
-    return VllmEngine(VllmSettings(model=str(folder)), backend=fake)
+    return make_engine(fake, model=str(folder))
 
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
@@ -100,21 +111,61 @@ def test_vllm_engine_settings_and_identity_tell_what_runs(engine: VllmEngine) ->
     assert set(engine.identity.sha256) == {"weights", "tokenizer", "chat_template"}
 
 
+@pytest.mark.parametrize("revision", [None, "main", COMMIT])
+def test_vllm_engine_hub_id_is_loaded_from_the_commit_that_it_records(
+    folder: Path, tmp_path: Path, fake: FakeVllm, monkeypatch: pytest.MonkeyPatch, revision: str | None
+) -> None:
+    # What the hub's own cache looks like once a model was fetched; nothing is asked of the network.
+    repository = tmp_path / "models--vendor--tiny"
+    shutil.copytree(folder, repository / "snapshots" / COMMIT)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT, encoding="utf-8")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    engine = make_engine(fake, model="vendor/tiny", revision=revision)
+    assert fake.loaded == [str(repository / "snapshots" / COMMIT)]
+    assert engine.identity.revision == COMMIT
+    assert engine.identity.spec == "vllm:vendor/tiny"
+    assert engine.identity.sha256 == make_engine(fake, model=str(folder)).identity.sha256
+    other = load_engine(TransformersSettings(model="vendor/tiny", revision=revision, device="cpu"))
+    assert (other.identity.revision, other.identity.sha256) == (COMMIT, engine.identity.sha256)
+
+
+def test_vllm_engine_hub_id_that_cannot_be_had_is_a_config_error(
+    tmp_path: Path, fake: FakeVllm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match="hub"):
+        make_engine(fake, model="vendor/absent")
+    assert fake.loaded == []
+
+
+def test_vllm_engine_tokenizer_of_its_own_is_the_one_that_is_hashed(
+    folder: Path, tmp_path: Path, fake: FakeVllm
+) -> None:
+    make_tokenizer(bos=True).save_pretrained(tmp_path)
+    plain = make_engine(fake, model=str(folder)).identity.sha256
+    own = make_engine(fake, model=str(folder), tokenizer=str(tmp_path)).identity.sha256
+    assert own["weights"] == plain["weights"]
+    assert own["tokenizer"] != plain["tokenizer"]
+
+
 def test_vllm_engine_chat_template_from_a_file_none_and_missing(folder: Path, tmp_path: Path, fake: FakeVllm) -> None:
     file = tmp_path / "own.jinja"
     file.write_text("我問：{{ messages[0].content }}", encoding="utf-8")
-    own = VllmEngine(VllmSettings(model=str(folder), chat_template=str(file)), backend=fake)
+    own = make_engine(fake, model=str(folder), chat_template=str(file))
     assert own.render_chat(CHAT) == "我問：嗨"
     with pytest.raises(ConfigError, match="no file"):
-        VllmEngine(VllmSettings(model=str(folder), chat_template=str(tmp_path / "absent")), backend=fake)
-    without = VllmEngine(VllmSettings(model=str(folder), chat_template=None), backend=fake)
+        make_engine(fake, model=str(folder), chat_template=str(tmp_path / "absent"))
+    without = make_engine(fake, model=str(folder), chat_template=None)
     assert not without.capabilities.chat
 
 
 def test_vllm_engine_pickled_weights_are_refused(tmp_path: Path, fake: FakeVllm) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(ConfigError, match="pickled"):
-        VllmEngine(VllmSettings(model=str(tmp_path)), backend=fake)
+        make_engine(fake, model=str(tmp_path))
 
 
 def test_vllm_engine_closed_frees_the_model_and_answers_no_more(engine: VllmEngine, fake: FakeVllm) -> None:

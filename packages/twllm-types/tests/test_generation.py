@@ -205,3 +205,8 @@ def test_sequence_scorer_and_chat_renderer_are_recognised_by_their_methods() -> 
     conversation = Conversation(messages=(Message(role=Role.USER, content="你好"),))
     assert local.render_chat(conversation) == "[user]你好[assistant]"
     assert local.sequence_logprobs(["ab"]) == [SequenceLogprobs(tokens=("a", "b"), logprobs=(-1.0, -1.0))]
+
+
+def test_finish_reason_is_a_closed_set_that_tells_a_refusal_from_an_answer() -> None:
+    assert {reason.value for reason in FinishReason} == {"stop", "length", "content_filter", "tool_call", "refusal"}
+    assert FinishReason("refusal") is FinishReason.REFUSAL

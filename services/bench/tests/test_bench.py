@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -126,14 +127,86 @@ def test_bench_of_two_models_writes_runs_and_one_leaderboard(tmp_path: Path, cap
     assert (tmp_path / "runs" / "one" / "summary.json").exists()
 
 
-def test_bench_with_errors_ends_with_what_to_do_and_by_choice_with_a_page(
+def page_text(folder: Path) -> str:
+    """The words of the leaderboard."""
+    return " ".join(re.sub(r"<[^>]*>", " ", (folder / "leaderboard.html").read_text(encoding="utf-8")).split())
+
+
+def test_bench_with_errors_writes_a_page_that_says_why_pairs_are_missing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--quiet", "run", str(write_bench(tmp_path, fails_on="第3題")), "--output", str(tmp_path / "runs")]
-    assert run_app(app, words) == 2
-    assert "--exclude-errors" in capfd.readouterr().err
+    assert run_app(app, words) == 3
+    reason = "one is in no paired difference: 1 common question ended in error; run again with --retry-errors"
+    assert reason in capfd.readouterr().out
+    assert reason in page_text(tmp_path / "runs")
+    assert "first - second" not in page_text(tmp_path / "runs")
     assert run_app(app, [*words, "--exclude-errors"]) == 3
-    assert (tmp_path / "runs" / "leaderboard.html").exists()
+    assert "first - second" in page_text(tmp_path / "runs")
+
+
+def test_bench_goes_on_after_a_model_that_cannot_be_loaded_and_names_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_bench(tmp_path)
+    text = "data: data\nexam: {num_shots: 0}\nmodels: {lost: 'replay:lost.jsonl', one: 'replay:one.jsonl'"
+    recipe.write_text(f"{text}, two: 'replay:two.jsonl'}}\n", encoding="utf-8")
+    assert run_app(app, ["--quiet", "run", str(recipe), "--output", str(tmp_path / "runs")]) == 3
+    out, _ = capfd.readouterr()
+    # Each model is told of as it ends, so the lost one comes first.
+    assert out.startswith("model lost has no run: ")
+    assert out.index("model one\n") < out.index("runs/one: summary.json") < out.index("model two\n")
+    page = page_text(tmp_path / "runs")
+    assert "lost has no run: " in page
+    assert "first - second" in page
+
+
+def test_bench_goes_on_after_a_model_of_which_every_item_fails(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_bench(tmp_path)
+    folder = tmp_path / "down"
+    folder.mkdir()
+    write_bench(folder, fails_on="選哪一個")
+    text = "data: data\nexam: {num_shots: 0}\nmodels: {down: 'replay:down/one.jsonl', one: 'replay:one.jsonl'"
+    recipe.write_text(f"{text}, two: 'replay:two.jsonl'}}\n", encoding="utf-8")
+    assert run_app(app, ["--quiet", "run", str(recipe), "--output", str(tmp_path / "runs")]) == 3
+    out, _ = capfd.readouterr()
+    assert "down is in no paired difference: each of 20 common questions ended in error in some run" in out
+    page = page_text(tmp_path / "runs")
+    assert "down is in no paired difference" in page
+    assert "20 questions in common; left out: 0 of one, 0 of two." in page
+
+
+def test_bench_of_which_no_model_ends_is_one_error_with_every_reason(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_bench(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.jsonl").unlink()
+    assert run_app(app, ["--quiet", "run", str(recipe), "--output", str(tmp_path / "runs")]) != 0
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: no model came to the end of its exam (one: ")
+    assert "; two: " in line
+    assert not (tmp_path / "runs" / "leaderboard.html").exists()
+
+
+def test_bench_of_an_exam_that_no_model_can_be_asked_ends_before_the_first(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_bench(tmp_path)
+    recipe.write_text("data: data\nexam: {num_shots: 5}\nmodels: {one: 'replay:one.jsonl'}\n", encoding="utf-8")
+    assert run_app(app, ["--quiet", "run", str(recipe), "--output", str(tmp_path / "runs")]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("error: subject AST_civics has 0 dev rows")
+
+
+def test_bench_of_one_model_shows_its_items(tmp_path: Path) -> None:
+    recipe = write_bench(tmp_path)
+    recipe.write_text("data: data\nexam: {num_shots: 0}\nmodels: {one: 'replay:one.jsonl'}\n", encoding="utf-8")
+    assert run_app(app, ["--quiet", "run", str(recipe), "--output", str(tmp_path / "runs")]) == 0
+    assert "Position bias" in page_text(tmp_path / "runs")
 
 
 @pytest.mark.parametrize(

@@ -9,126 +9,23 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import cast
 
-from tmlu_bench._aggregate_letters import Calibration, PositionBias, measure_calibration, measure_position_bias
+from tmlu_bench._aggregate_letters import measure_calibration, measure_position_bias, question_clusters
+from tmlu_bench._estimates import mean_share, plain, share_of, without_collapsed_interval
 from tmlu_bench._outcomes import ItemResult, Outcome, last_records
+from tmlu_bench._summary import (
+    ExamSummary,
+    GroupSummary,
+    MassSummary,
+    OverallSummary,
+    SubjectSummary,
+    SummaryOptions,
+)
 from tmlu_bench._wording import counted
 from twllm_runs.statistics import mean_estimate, paired_difference, proportion_estimate
 from twllm_types import Estimate, EstimateUnit, JsonObject
 
 MASS_WARNING = 0.9
 WITHHELD = "{errors:,} of {items} ended in error; run them again with --retry-errors, or use --exclude-errors"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SummaryOptions:
-    """How figures are made.
-
-    Attributes:
-        exclude_errors: leave questions with an error out of the figures, which then say so.
-        level: coverage of the intervals, in (0, 1).
-        draws: bootstrap resamples, at least 2.
-        seed: of the resamples.
-    """
-
-    exclude_errors: bool = False
-    level: float = 0.95
-    draws: int = 2000
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubjectSummary:
-    """One subject; `accuracy` is None where errors withhold it, `chance` the expected accuracy of random answers."""
-
-    subject: str
-    group: str | None
-    counts: Mapping[Outcome, int]
-    accuracy: Estimate | None
-    chance: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupSummary:
-    """One group: `micro` weighs each question alike, `macro_subjects` each subject; None where errors withhold them."""
-
-    group: str
-    num_subjects: int
-    counts: Mapping[Outcome, int]
-    micro: Estimate | None
-    macro_subjects: Estimate | None
-    chance: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverallSummary:
-    """The exam: `macro_groups` weighs each group alike, and is None also where no subject has a group.
-
-    Attributes:
-        num_questions: distinct questions, of which each has `num_variants` items.
-        num_subjects: subjects of these questions.
-        num_grouped_subjects: those of them that have a group.
-        num_groups: groups that they have.
-        counts: items by outcome.
-        micro: each question counts alike.
-        macro_subjects: each subject counts alike.
-        macro_groups: each group counts alike; questions of subjects without group are not in it.
-        all_variants: share of questions that are right in every order of the options (circular evaluation, Liu et al.
-            2023, MMBench, arXiv 2307.06281); None with one variant, or where errors withhold it.
-        chance: expected `micro` of random answers.
-        withheld: why there is no figure; None where there is.
-        num_excluded: questions left out for their errors.
-        failures: kind of failure to the items that ended in it, the most frequent first.
-    """
-
-    num_questions: int
-    num_subjects: int
-    num_grouped_subjects: int
-    num_groups: int
-    num_variants: int
-    counts: Mapping[Outcome, int]
-    micro: Estimate | None
-    macro_subjects: Estimate | None
-    macro_groups: Estimate | None
-    all_variants: Estimate | None
-    chance: float
-    withheld: str | None
-    num_excluded: int
-    failures: Mapping[str, int]
-
-    @property
-    def failures_text(self) -> str:
-        """Failures in words, "2 context_length, 1 timeout"; empty where there is none."""
-        return ", ".join(f"{number:,} {kind}" for kind, number in self.failures.items())
-
-    @property
-    def group_coverage(self) -> str:
-        """How many subjects `macro_groups` is made of, in words; empty where it is made of all."""
-        if self.num_grouped_subjects == self.num_subjects:
-            return ""
-        subjects = counted(self.num_subjects, "subject")
-        return f"{counted(self.num_groups, 'group')}, {self.num_grouped_subjects:,} of {subjects}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MassSummary:
-    """How much probability the reported letters held: mean with interval, least, and the share of items below 0.9."""
-
-    mean: Estimate
-    least: float
-    share_below: Estimate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExamSummary:
-    """All figures of one run."""
-
-    overall: OverallSummary
-    groups: tuple[GroupSummary, ...]
-    subjects: tuple[SubjectSummary, ...]
-    position_bias: PositionBias
-    calibration: Calibration | None
-    captured_mass: MassSummary | None
-    options: SummaryOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,44 +115,7 @@ def count_failures(items: Iterable[ItemResult]) -> dict[str, int]:
 
 def summary_to_json(summary: ExamSummary) -> JsonObject:
     """Return the summary as JSON; each figure is an `Estimate` or null."""
-    return cast("JsonObject", _plain(asdict(summary)))
-
-
-def without_collapsed_interval(estimate: Estimate) -> Estimate:
-    """Drop error and interval of width 0, which items that all agree give; it would claim a certainty that few give."""
-    if estimate.stderr != 0 or estimate.method == "wilson":
-        return estimate
-    words = f"{estimate.method}, no error: no two items of a stratum differ"
-    return replace(estimate, stderr=None, ci_low=None, ci_high=None, method=words, draws=None, seed=None)
-
-
-def estimate_to_json(estimate: Estimate) -> JsonObject:
-    """Return an estimate as JSON; `estimate_from_json` is its inverse."""
-    return cast("JsonObject", _plain(asdict(estimate)))
-
-
-def estimate_from_json(row: Mapping[str, object]) -> Estimate:
-    """Read what `estimate_to_json` writes.
-
-    Raises:
-        DataError: the parts contradict each other.
-    """
-    fields = dict(cast("dict[str, float]", row))
-    unit = EstimateUnit(str(fields.pop("unit")))
-    method = str(fields.pop("method"))
-    return Estimate(unit=unit, method=method, **cast("dict[str, int]", fields))
-
-
-def _plain(value: object) -> object:
-    match value:
-        case dict():
-            return {str(key): _plain(part) for key, part in cast("dict[object, object]", value).items()}
-        case list() | tuple():
-            return [_plain(part) for part in cast("Sequence[object]", value)]
-        case str():
-            return str(value)
-        case _:
-            return value
+    return cast("JsonObject", plain(asdict(summary)))
 
 
 def _overall(
@@ -269,12 +129,16 @@ def _overall(
     excluded = sum(question.share is None for question in questions)
     counts = count_outcomes(records)
     reason = WITHHELD.format(errors=counts[Outcome.ERROR], items=counted(len(records), "item"))
-    subjects = {question.subject for question in questions}
+    subjects = {question.subject for question in _counted(questions, options)}
+    left_out = {question.subject for question in questions} - subjects
+    group_names = {groups[subject] for subject in subjects & set(groups)}
     return OverallSummary(
         num_questions=len(questions),
         num_subjects=len(subjects),
         num_grouped_subjects=len(subjects & set(groups)),
-        num_groups=len({groups[subject] for subject in subjects & set(groups)}),
+        num_groups=len(group_names),
+        subjects_left_out=tuple(sorted(left_out)),
+        groups_left_out=tuple(sorted({groups[subject] for subject in left_out & set(groups)} - group_names)),
         num_variants=num_variants,
         counts=counts,
         micro=_micro(questions, options),
@@ -296,9 +160,11 @@ def _group(
     options: SummaryOptions,
 ) -> GroupSummary:
     inner = [question for question in questions if groups.get(question.subject) == name]
+    subjects = {question.subject for question in _counted(inner, options)}
     return GroupSummary(
         group=name,
-        num_subjects=len({question.subject for question in inner}),
+        num_subjects=len(subjects),
+        subjects_left_out=tuple(sorted({question.subject for question in inner} - subjects)),
         counts=count_outcomes(item for item in records if groups.get(item.subject) == name),
         micro=_micro(inner, options),
         macro_subjects=_macro(inner, [question.subject for question in inner], options),
@@ -325,6 +191,11 @@ def _subject(
 
 def _withheld(questions: Sequence[QuestionScore], options: SummaryOptions) -> bool:
     return not options.exclude_errors and any(question.share is None for question in questions)
+
+
+def _counted(questions: Sequence[QuestionScore], options: SummaryOptions) -> list[QuestionScore]:
+    """Questions that the figures are made of; all of them where errors withhold the figures."""
+    return [question for question in questions if question.share is not None or not options.exclude_errors]
 
 
 def _micro(questions: Sequence[QuestionScore], options: SummaryOptions) -> Estimate | None:
@@ -380,12 +251,13 @@ def _chance(questions: Sequence[QuestionScore]) -> float:
 
 
 def _mass(items: Sequence[ItemResult], options: SummaryOptions) -> MassSummary | None:
-    masses = [item.captured_mass for item in items if item.captured_mass is not None]
-    if not masses:
+    known = [(item, item.captured_mass) for item in items if item.captured_mass is not None]
+    if not known:
         return None
-    clusters = [(item.subject, item.question_id) for item in items if item.captured_mass is not None]
+    masses = [mass for _, mass in known]
+    clusters = question_clusters([item for item, _ in known])
     return MassSummary(
-        mean=mean_estimate(masses, unit=EstimateUnit.SHARE, clusters=clusters, level=options.level),
+        mean=mean_share(masses, clusters=clusters, level=options.level),
         least=min(masses),
-        share_below=proportion_estimate(sum(mass < MASS_WARNING for mass in masses), len(masses), level=options.level),
+        share_below=share_of([mass < MASS_WARNING for mass in masses], clusters=clusters, level=options.level),
     )

@@ -7,11 +7,13 @@ from math import erfc, exp, inf, lgamma, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from tmlu_bench._estimates import mean_share, share_of
 from tmlu_bench._outcomes import ItemResult
-from twllm_runs.statistics import bootstrap_estimate, proportion_estimate
+from twllm_runs.statistics import bootstrap_estimate
 from twllm_types import Estimate, EstimateUnit
 
 NUM_BINS = 10
+HOMOGENEITY = "marginal homogeneity (Stuart 1955, Maxwell 1970), chi-square"
 _FloatArray = NDArray[np.float64]
 
 
@@ -24,14 +26,14 @@ class PositionRow:
         num_gold: decided items whose right option stood here.
         num_chosen: decided items whose choice stood here.
         gold_share: num_gold over the decided items.
-        chosen_share: num_chosen over the decided items, with its interval.
+        chosen_share: num_chosen over the decided items.
         recall: of the decided items whose right option stood here, the share answered rightly.
     """
 
     position: int
     num_gold: int
     num_chosen: int
-    gold_share: float
+    gold_share: Estimate
     chosen_share: Estimate
     recall: Estimate
 
@@ -39,6 +41,8 @@ class PositionRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionBias:
     """Choices by shown position against the right answers' positions, over items with a choice.
+
+    Where questions have several variants, these are one cluster, in the intervals and in the test.
 
     Attributes:
         rows: by position; empty without decided items.
@@ -54,17 +58,17 @@ class PositionBias:
     statistic: float | None
     degrees_of_freedom: int
     p_value: float
-    method: str = "marginal homogeneity (Stuart 1955, Maxwell 1970), chi-square"
+    method: str = HOMOGENEITY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationBin:
-    """Items whose confidence lies in [low, high), the last bin closed; means are None where there are none."""
+    """Items whose confidence lies in [low, high), the last bin closed; without items the figures have no mean."""
 
     low: float
     high: float
     n: int
-    mean_confidence: float | None
+    mean_confidence: Estimate
     accuracy: Estimate
 
 
@@ -77,7 +81,7 @@ class Calibration:
     """
 
     ece: Estimate
-    mean_confidence: float
+    mean_confidence: Estimate
     bins: tuple[CalibrationBin, ...]
 
 
@@ -106,20 +110,41 @@ def measure_position_bias(items: Sequence[ItemResult], *, level: float = 0.95) -
         level: coverage of the intervals.
     """
     decided = [item for item in items if item.choice is not None]
+    clusters = question_clusters(decided)
     gold = [item.shown_position(item.gold) for item in decided]
     chosen = [item.shown_position(item.choice) for item in decided if item.choice is not None]
     size = max((item.num_options for item in decided), default=0)
-    table = np.zeros((size, size))
-    for row, column in zip(gold, chosen, strict=True):
-        table[row, column] += 1
-    statistic, degrees = marginal_homogeneity(table)
+    statistic, degrees = _test_positions(gold, chosen, size, clusters)
     return PositionBias(
-        rows=tuple(_position_row(table, position, level) for position in range(size)),
+        rows=tuple(_position_row(gold, chosen, position, clusters, level) for position in range(size)),
         num_undecided=len(items) - len(decided),
         statistic=statistic,
         degrees_of_freedom=degrees,
         p_value=1.0 if statistic is None else chi_square_tail(statistic, degrees),
+        method=HOMOGENEITY if clusters is None else f"{HOMOGENEITY}, clustered by question",
     )
+
+
+def question_clusters(items: Sequence[ItemResult]) -> list[tuple[str, str]] | None:
+    """Return subject and question of each item, where some question has several variants; else None."""
+    keys = [(item.subject, item.question_id) for item in items]
+    return keys if len(set(keys)) < len(keys) else None
+
+
+def _test_positions(
+    gold: Sequence[int], chosen: Sequence[int], size: int, clusters: Sequence[tuple[str, str]] | None
+) -> tuple[float | None, int]:
+    if clusters is None:
+        table = np.zeros((size, size))
+        for row, column in zip(gold, chosen, strict=True):
+            table[row, column] += 1
+        return marginal_homogeneity(table)
+    places = {cluster: place for place, cluster in enumerate(dict.fromkeys(clusters))}
+    differences = np.zeros((len(places), size))
+    for cluster, row, column in zip(clusters, gold, chosen, strict=True):
+        differences[places[cluster], row] += 1
+        differences[places[cluster], column] -= 1
+    return clustered_homogeneity(differences)
 
 
 def marginal_homogeneity(table: _FloatArray) -> tuple[float | None, int]:
@@ -134,6 +159,24 @@ def marginal_homogeneity(table: _FloatArray) -> tuple[float | None, int]:
     differences = table.sum(axis=1) - table.sum(axis=0)
     covariance = -(table + table.T)
     np.fill_diagonal(covariance, table.sum(axis=1) + table.sum(axis=0) - 2 * np.diag(table))
+    return _quadratic_form(differences, covariance)
+
+
+def clustered_homogeneity(differences: _FloatArray) -> tuple[float | None, int]:
+    """The same statistic for dependent pairs: each cluster's differences count as one observation.
+
+    V is the sum of their outer products, the empirical covariance of a score under the hypothesis (Boos 1992, The
+    American Statistician 46); with one pair per cluster it is Stuart's V. No difference in any cluster: None and 0.
+
+    Args:
+        differences: row margin minus column margin of each cluster, shape (clusters, categories).
+    """
+    if not differences.any():
+        return None, 0
+    return _quadratic_form(differences.sum(axis=0), differences.T @ differences)
+
+
+def _quadratic_form(differences: _FloatArray, covariance: _FloatArray) -> tuple[float, int]:
     statistic = float(differences @ np.linalg.pinv(covariance, hermitian=True) @ differences)
     return statistic, int(np.linalg.matrix_rank(covariance, hermitian=True))
 
@@ -169,6 +212,7 @@ def measure_calibration(
     right = np.array([max(probs, key=lambda x: probs[x]) == item.gold for item, probs in pairs], dtype=np.float64)
     bins = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
     n = len(pairs)
+    clusters = question_clusters([item for item, _ in pairs])
 
     def error(rows: _FloatArray) -> _FloatArray:
         # The bootstrap resamples numbers; items are numbered as shares, since the result is one.
@@ -182,42 +226,56 @@ def measure_calibration(
         error,
         unit=EstimateUnit.SHARE,
         seed=seed,
-        clusters=[(item.subject, item.question_id) for item, _ in pairs] if _has_variants(items) else None,
+        clusters=clusters,
         draws=draws,
         level=level,
         num_unscored=len(items) - n,
     )
     return Calibration(
         ece=ece,
-        mean_confidence=float(confidence.mean()),
+        mean_confidence=mean_share(confidence.tolist(), clusters=clusters, level=level),
         bins=tuple(
-            _bin(number, confidence[bins == number], right[bins == number], level) for number in range(NUM_BINS)
+            _bin(number, np.flatnonzero(bins == number).tolist(), confidence, right, clusters, level)
+            for number in range(NUM_BINS)
         ),
     )
 
 
-def _has_variants(items: Sequence[ItemResult]) -> bool:
-    return len({(item.subject, item.question_id) for item in items}) < len(items)
-
-
-def _bin(number: int, confidence: _FloatArray, right: _FloatArray, level: float) -> CalibrationBin:
+def _bin(
+    number: int,
+    places: Sequence[int],
+    confidence: _FloatArray,
+    right: _FloatArray,
+    clusters: Sequence[tuple[str, str]] | None,
+    level: float,
+) -> CalibrationBin:
+    inner = None if clusters is None else [clusters[place] for place in places]
     return CalibrationBin(
         low=number / NUM_BINS,
         high=(number + 1) / NUM_BINS,
-        n=int(confidence.size),
-        mean_confidence=float(confidence.mean()) if confidence.size else None,
-        accuracy=proportion_estimate(round(float(right.sum())), int(right.size), level=level),
+        n=len(places),
+        mean_confidence=mean_share([float(confidence[place]) for place in places], clusters=inner, level=level),
+        accuracy=share_of([bool(right[place]) for place in places], clusters=inner, level=level),
     )
 
 
-def _position_row(table: _FloatArray, position: int, level: float) -> PositionRow:
-    n = round(float(table.sum()))
-    num_gold, num_chosen = round(float(table[position].sum())), round(float(table[:, position].sum()))
+def _position_row(
+    gold: Sequence[int],
+    chosen: Sequence[int],
+    position: int,
+    clusters: Sequence[tuple[str, str]] | None,
+    level: float,
+) -> PositionRow:
+    here = [place for place, shown in enumerate(gold) if shown == position]
     return PositionRow(
         position=position,
-        num_gold=num_gold,
-        num_chosen=num_chosen,
-        gold_share=num_gold / n,
-        chosen_share=proportion_estimate(num_chosen, n, level=level),
-        recall=proportion_estimate(round(float(table[position, position])), num_gold, level=level),
+        num_gold=len(here),
+        num_chosen=sum(shown == position for shown in chosen),
+        gold_share=share_of([shown == position for shown in gold], clusters=clusters, level=level),
+        chosen_share=share_of([shown == position for shown in chosen], clusters=clusters, level=level),
+        recall=share_of(
+            [chosen[place] == position for place in here],
+            clusters=None if clusters is None else [clusters[place] for place in here],
+            level=level,
+        ),
     )

@@ -25,7 +25,9 @@ class AskedOverview:
     different: tuple[str, ...]
 
 
-def asked_facts(exam: JsonObject, *, method: str, data: str, data_sha256: str, sample: str) -> dict[str, str]:
+def asked_facts(
+    exam: JsonObject, *, method: str, data: str, data_sha256: str, sample: str, truncation: str | None = None
+) -> dict[str, str]:
     """Say what a run asked.
 
     Args:
@@ -34,6 +36,7 @@ def asked_facts(exam: JsonObject, *, method: str, data: str, data_sha256: str, s
         data: name of the questions.
         data_sha256: hash of the questions.
         sample: which of them were drawn, in words.
+        truncation: how prompts were cut, in words; None where none was.
     """
     scoring = str(exam["scoring"])
     subjects = exam["subjects"]
@@ -43,7 +46,9 @@ def asked_facts(exam: JsonObject, *, method: str, data: str, data_sha256: str, s
         "scoring": scoring if scoring == method else f"{scoring} by {method}",
         "shots": f"{exam['num_shots']}{' at most' if exam['fewer_shots'] else ''}",
         "form": str(exam["form"]),
+        "truncation": truncation,
         "extractor": exam["extractor"],
+        "max tokens": exam["max_tokens"],
         "order of options": _order(exam),
         "subjects": names or "all",
         SAMPLE: sample,

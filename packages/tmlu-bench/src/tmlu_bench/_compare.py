@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import cast
 
-from tmlu_bench._aggregate import score_questions, without_collapsed_interval
+from tmlu_bench._aggregate import score_questions
 from tmlu_bench._asked import differing
+from tmlu_bench._estimates import without_collapsed_interval
 from tmlu_bench._outcomes import ItemResult
 from tmlu_bench._wording import counted
 from twllm_runs.statistics import (
@@ -168,6 +169,58 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
     """
     chosen = options or CompareOptions()
     names = tuple(run.name for run in runs)
+    different, keys, num_errors = _common(runs, chosen)
+    return Comparison(
+        names=names,
+        num_common=len(keys),
+        num_left_out={run.name: len(run.shares) - len(keys) for run in runs},
+        num_errors=num_errors,
+        different=different,
+        pairs=_correct_pairs([_pair(a, b, keys, chosen) for a, b in combinations(runs, 2)]),
+        options=chosen,
+    )
+
+
+def split_comparable(
+    runs: Sequence[ComparedRun], options: CompareOptions
+) -> tuple[tuple[ComparedRun, ...], dict[str, str]]:
+    """Leave runs out, those first that compare with the fewest, until the others compare.
+
+    Args:
+        runs: of different names.
+        options: how they are to be compared.
+
+    Returns:
+        The runs that compare, in order, where fewer than two are no comparison; and run to why it is left out.
+    """
+    kept, left_out = list(runs), dict[str, str]()
+    while len(kept) > 1 and (whole := _problem(kept, options)) is not None:
+        problems: dict[str, list[str]] = {run.name: [] for run in kept}
+        for pair in combinations(kept, 2):
+            problem = _problem(pair, options)
+            for run in pair if problem is not None else ():
+                problems[run.name].append(problem or whole)
+        worst = max(kept, key=lambda run: (len(problems[run.name]), _num_errors(run)))
+        left_out[worst.name] = next(iter(problems[worst.name]), whole)
+        kept.remove(worst)
+    return tuple(kept), left_out
+
+
+def _problem(runs: Sequence[ComparedRun], options: CompareOptions) -> str | None:
+    try:
+        _common(runs, options)
+    except (ConfigError, DataError) as error:
+        return str(error)
+    return None
+
+
+def _num_errors(run: ComparedRun) -> int:
+    return sum(share is None for share in run.shares.values())
+
+
+def _common(runs: Sequence[ComparedRun], chosen: CompareOptions) -> tuple[tuple[str, ...], list[QuestionKey], int]:
+    """What differs, the questions to compare on, and how many more had errors; raises as `compare_runs`."""
+    names = [run.name for run in runs]
     if len(runs) < 2 or len(set(names)) < len(names):
         raise ConfigError(f"runs are {', '.join(names) or 'none'}; give two or more runs of different names")
     different = _differences(runs)
@@ -187,16 +240,7 @@ def compare_runs(runs: Sequence[ComparedRun], options: CompareOptions | None = N
             f"{counted(len(failed), 'common question')} ended in error; run again with --retry-errors, "
             "or leave them out with --exclude-errors"
         )
-    keys = sorted(shared - failed)
-    return Comparison(
-        names=names,
-        num_common=len(keys),
-        num_left_out={run.name: len(run.shares) - len(keys) for run in runs},
-        num_errors=len(failed),
-        different=different,
-        pairs=_correct_pairs([_pair(a, b, keys, chosen) for a, b in combinations(runs, 2)]),
-        options=chosen,
-    )
+    return different, sorted(shared - failed), len(failed)
 
 
 def comparison_to_json(comparison: Comparison) -> JsonObject:

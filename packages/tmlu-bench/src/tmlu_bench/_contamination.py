@@ -193,6 +193,7 @@ def compare_sets(
     draws: int = 2000,
     level: float = 0.95,
     num_unscored: int = 0,
+    num_unscored_controls: int = 0,
 ) -> SetComparison:
     """Put the score's distribution on the questions beside that on a control set.
 
@@ -205,11 +206,13 @@ def compare_sets(
         draws: resamples, at least 2.
         level: coverage of the intervals.
         num_unscored: questions without a value.
+        num_unscored_controls: control texts without a value.
     """
+    missing = num_unscored_controls
     return SetComparison(
         score=score,
         suspects=mean_estimate(suspects, unit=unit, level=level, num_unscored=num_unscored),
-        controls=None if controls is None else mean_estimate(controls, unit=unit, level=level),
+        controls=None if controls is None else mean_estimate(controls, unit=unit, level=level, num_unscored=missing),
         auc=None if not controls or not suspects else _auc(suspects, controls, seed=seed, draws=draws, level=level),
     )
 

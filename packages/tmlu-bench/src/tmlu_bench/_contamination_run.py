@@ -259,7 +259,7 @@ def _result(run: Run, inputs: ContaminationInputs, settings: ContaminationSettin
     rows = sorted(_rows(run.folder / SCORES_NAME), key=_row_key) if inputs.engine is not None else []
     scored = [row for row in rows if row["failure"] is None]
     return ContaminationResult(
-        scores=tuple(_compare_scores(scored, len(rows) - len(scored), settings)),
+        scores=tuple(_compare_scores(rows, settings)),
         order_tests={
             name: option_order_test(orders, seed=settings.seed)
             for name in (QUESTIONS, CONTROL)
@@ -275,12 +275,11 @@ def _rows(path: Path) -> Iterator[JsonObject]:
     return read_jsonl(path) if path.exists() else iter(())
 
 
-def _compare_scores(
-    rows: Sequence[JsonObject], num_failures: int, settings: ContaminationSettings
-) -> Iterator[SetComparison]:
+def _compare_scores(rows: Sequence[JsonObject], settings: ContaminationSettings) -> Iterator[SetComparison]:
+    """Each score of the texts as they are; what has no such score is counted in its own set."""
     own = [row for row in rows if row["order"] == 0]
     tables = {
-        name: [cast("dict[str, float]", row["scores"]) for row in own if row["set"] == name]
+        name: [cast("dict[str, float]", row["scores"] or {}) for row in own if row["set"] == name]
         for name in (QUESTIONS, CONTROL)
     }
     for score in dict.fromkeys(name for table in tables.values() for row in table for name in row):
@@ -288,10 +287,11 @@ def _compare_scores(
         yield compare_sets(
             score,
             values[QUESTIONS],
-            values[CONTROL] or None,
+            values[CONTROL] if tables[CONTROL] else None,
             unit=_unit(score),
             seed=settings.seed,
-            num_unscored=num_failures,
+            num_unscored=len(tables[QUESTIONS]) - len(values[QUESTIONS]),
+            num_unscored_controls=len(tables[CONTROL]) - len(values[CONTROL]),
         )
 
 

@@ -19,8 +19,9 @@ _COMPAT: dict[Extractor, Callable[[str], str | None]] = {
     Extractor.COMPAT_TC_EVAL: read_tc_eval,
 }
 _TAKEN_BACK = re.compile(
-    r"更正|修正|改為|改成|改選|改答|改正|不對|等等|等一下|抱歉|重新|其實|實際上|但是|但|然而|不過|最終|最後|"
-    r"(?<![a-z])(?:wait|actually|correction|but|however|sorry|mistake|instead|finally|final|reconsider)",
+    r"更正|修正|改為|改成|改選|改答|改正|不對|等等|等一下|抱歉|重新|再想|細想|想一想|回頭看|其實|實際上|事實上|但是|但|然而|不過|最終|最後|"
+    r"(?<![a-z])(?:wait|actually|correction|but|however|sorry|mistake|instead|in fact|in reality|finally|"
+    r"final|reconsider)",
     re.IGNORECASE,
 )
 _CONCLUDED = re.compile(
@@ -28,10 +29,10 @@ _CONCLUDED = re.compile(
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(
-    r"(?:無法|不能|沒辦法|難以)(?:回答|作答|判斷|確定|提供|協助|給出|得知|認定|決定|選擇|辨識|看到)|不知道|不清楚|不確定|資訊不足|資料不足|"
+    r"(?:無法|不能|沒辦法|難以|不便|無從|恕不)(?:直接)?(?:回答|作答|判斷|確定|提供|協助|給出|得知|認定|決定|選|辨識|看到)|不知道|不清楚|不確定|資訊不足|資料不足|"
     r"沒有足夠|恕難|不予作答|拒絕回答|"
-    r"(?<![a-z])(?:cannot|can't|can not|unable to|won't|not able to)\s+(?:\w+\s+)?"
-    r"(?:answer|determine|help|assist|provide|choose|say|comply|decide|select|see)|"
+    r"(?<![a-z])(?:cannot|can['’]t|can not|unable to|won['’]t|not able to|refuse to|decline to)\s+(?:\w+\s+)?"
+    r"(?:answer|determine|help|assist|provide|choose|pick|say|comply|decide|select|see)|"
     r"i\s+(?:don't|do not)\s+(?:know|have enough)|not enough information|insufficient information|as an ai",
     re.IGNORECASE,
 )

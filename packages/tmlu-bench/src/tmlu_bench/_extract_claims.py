@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from tmlu_bench._extract_denials import is_called_wrong, is_denied, is_not_chosen, is_of_others, is_refused, is_supposed
 from tmlu_bench._extract_options import end_of_option, find_option_texts
 
 _BEFORE_CHARS = 48
@@ -73,8 +74,10 @@ _ANSWER_CUE = re.compile(
 )
 _CHOICE_CUE = re.compile(
     r"(?:(?<![候備所可人])(?:選擇|选择|選(?![項出取定舉手])|选(?!项)|圈選|勾選)|"
-    r"(?:而|所以|因此|也就|應|應該|必)是|(?:應|即)為|(?<![A-Za-z])(?:it|this|that)(?:'s| is| must be| would be)|"
-    r"(?<![A-Za-z])(?:choose|chose|choosing|select|selected|pick|picked|going with|go with|opt for))"
+    r"(?:而|所以|因此|也就|應|應該|必|其實|實際上|事實上|無疑|毫無疑問|肯定|當然)是|(?:應|即)為|"
+    r"(?:只|僅)?剩(?:下|餘)?的?(?:選項)?(?:只有|就是)?|(?<![A-Za-z])leav(?:es|ing)(?: only| us with)?|"
+    r"(?<![A-Za-z])(?:it|this|that)(?:'s| is| must be| would be)|"
+    r"(?<![A-Za-z])(?:choose|chose|choosing|select|selected|pick|picked|going with|go with|opt for|i(?:'d| would) say))"
     rf"(?:了|的是|為|为|:|是|選項|选项|答案|option|choice|answer|\s|{_OPEN})*+$",
     re.IGNORECASE,
 )
@@ -83,15 +86,10 @@ _FINAL_CUE = re.compile(
     re.IGNORECASE,
 )
 _DENIED_BEFORE = re.compile(
-    r"(?:不是|並非|并非|而非|非|不會是|不可能是|不應選|不應該選|不該選|不能選|不選|不要選|不可選|不為|排除|刪去|刪除|去掉|淘汰|"
-    r"(?<![A-Za-z])(?:not|isn't|aren't|wasn't|cannot be|can't be|never|rather than|instead of|eliminate|rule out|"
-    r"exclude))"
+    r"(?:不是|並非|并非|而非|非|不會是|不可能是|不應選|不應該選|不該選|不能選|(?<!不能)(?<!得)不選|不要選|不可選|不為|排除|刪去|刪除|去掉|淘汰|"
+    r"(?<![A-Za-z])(?:not|isn't|aren't|wasn't|cannot be|can't be|never|neither|nor|rather than|instead of|"
+    r"eliminat(?:e|ed|es|ing)|rul(?:e|ed|es|ing) out|exclud(?:e|ed|es|ing)))"
     rf"(?:答案|選項|选项|為|是|掉|了|the|option|choice|answer|be|\s|:|{_OPEN})*+$",
-    re.IGNORECASE,
-)
-_SUPPOSED = re.compile(
-    r"(?:若|如果|假如|假設|倘若|除非|為何|為什麼|誤|以為|原本|本來|一開始|起初|有人|同學|學生|常見|"
-    r"(?<![A-Za-z])(?:if|why|suppose|might think|would think|some))[^,。;!?\n]{0,12}$",
     re.IGNORECASE,
 )
 _SAID_OF = (
@@ -106,10 +104,25 @@ _CALLED_WRONG = re.compile(
 )
 _CALLED_RIGHT = re.compile(
     _SAID_OF + r"(?:才|就|應該|應|會|為|是|最|最為|the|most)*\s*"
-    r"(?:正[確确]|對的|对的|無誤|為真|真的|屬實|[對对](?=$|[。,!\s])|較[為]?(?:佳|好|合理|適當)|正解|(?:最佳|最適當|最合適|最合理)?(?:的)?答案(?!是|為|應|:)|(?:最佳|適當|適合|合理|合適|符合)|"
+    r"(?:正[確确]|對的|对的|無誤|為真|真的|屬實|[對对](?=$|[。,!\s])|(?:沒有?|未)被(?:排除|刪除|刪去)|較[為]?(?:佳|好|合理|適當)|正解|(?:最佳|最適當|最合適|最合理)?(?:的)?答案(?!是|為|應|:)|(?:最佳|適當|適合|合理|合適|符合)|"
     r"correct|right|true|answer|best)",
     re.IGNORECASE,
 )
+# 不是 A，是 B; not A but B.
+_PUT_RIGHT_CUE = re.compile(
+    rf"(?:不是|並非|不為|(?<![A-Za-z])(?:not|isn't))\s*(?:選項|option)?\s*{_OPEN}?\s*[A-F]\s*{_CLOSE}?\s*(?:選項)?[,;]?\s*"
+    rf"(?:是|but(?:\s+rather)?|rather)\s*(?:選項|option)?[\s:]*{_OPEN}?$",
+    re.IGNORECASE,
+)
+_CUES = (
+    (_FINAL_CUE, Force.FINAL),
+    (_ANSWER_CUE, Force.ANSWER),
+    (_CHOICE_CUE, Force.CHOSEN),
+    (_PUT_RIGHT_CUE, Force.CHOSEN),
+)
+_LEFT_OVER = re.compile(r"剩|leav", re.IGNORECASE)
+# B 才對 says that nothing else is.
+_ALONE_RIGHT = re.compile(r"^\s*[)\]}」』]*\s*(?:選項|項)?\s*才(?!不|非|沒)")
 _ASKED = re.compile(r"^\s*[)\]」』]*\s*(?:選項)?\s*(?:嗎|吗|麼|\?|還是|或是不是)")
 _BOUNDARY_AFTER = re.compile(
     r"$|[\s)\]}」』》】\"'”’.,:;!?、。，；：！？\-—–|/=<\\]|"
@@ -130,7 +143,7 @@ _WORD_AFTER = re.compile(r"^\s+[a-z]")
 _VERB_AFTER = re.compile(
     r"^\s+(?:is|was|are|because|since|as|seems|would|should|must|and|or|but|has|looks|can|for|with|in|at|to|means|so)\b"
 )
-_LINE_HEAD = re.compile(r"(?:^|\n)[\s\-•・(\[「【]*$")
+_LINE_HEAD = re.compile(r"(?:^|\n)(?:\s*(?:so|thus|hence|therefore)(?![a-z]),?)?[\s\-•・(\[「【]*$", re.IGNORECASE)
 _LINE_TAIL = re.compile(r"[\s.。!,，]*(?:$|\n)")
 _PREFIX_OF_LEAD = re.compile(r"^(?:[)\]}.:、,。]|\s*[-—–]\s|\s*\n|\s*選項)")
 _NAMED_BEFORE = re.compile(rf"(?:選項|选项|option|choice)\s*{_OPEN}?\s*$", re.IGNORECASE)
@@ -154,7 +167,8 @@ def find_claims(text: str, letters: str, keys: Sequence[str] = ()) -> tuple[Clai
             end=found.end,
         )
         for found in texts
-        if not _SUPPOSED.search(text[max(0, found.start - _BEFORE_CHARS) : found.start])
+        if not _is_said_only(text[max(0, found.start - _BEFORE_CHARS) : found.start])
+        and not is_called_wrong(text[found.end : found.end + _AFTER_CHARS])
     ]
     covered = [(found.start, found.end) for found in texts]
     for group in _groups(text, letters, keys, covered):
@@ -249,24 +263,43 @@ def _touches(text: str, match: re.Match[str]) -> bool:
     return rest in {"'", "=", "+", "-", "*", "/", "^", "_", "²"}
 
 
+def _is_said_only(lead: str) -> bool:
+    """What follows is no answer of the writer's own."""
+    return is_supposed(lead) or is_denied(lead) or is_refused(lead)
+
+
 def _force(before: str, after: str, group: _Group, *, at_start: bool) -> Force:
-    if _FINAL_CUE.search(before):
-        return Force.FINAL
-    if _DENIED_BEFORE.search(before):
-        return Force.REJECTED
-    asked = _ASKED.match(after) is not None
-    wrong = not group.restated and _CALLED_WRONG.match(after) is not None
-    for cue, force in ((_ANSWER_CUE, Force.ANSWER), (_CHOICE_CUE, Force.CHOSEN)):
+    for cue, force in _CUES:
         match = cue.search(before)
         if match is not None:
-            supposed = _SUPPOSED.search(before[: match.start()])
-            taken_back = wrong and (force is Force.CHOSEN or not _says(match[0]))
-            return Force.MENTIONED if supposed or asked or taken_back else force
-    if wrong:
+            return _force_of_cue(match, force, before[: match.start()], after, group)
+        if force is Force.FINAL and _DENIED_BEFORE.search(before):
+            return Force.REJECTED
+    wrong = not group.restated and _CALLED_WRONG.match(after) is not None
+    asked = _ASKED.match(after) is not None
+    if wrong or is_denied(before) or is_refused(before):
         return Force.REJECTED
     if asked:
         return Force.MENTIONED
     return _weak_force(before, after, group, at_start=at_start)
+
+
+def _force_of_cue(match: re.Match[str], force: Force, lead: str, after: str, group: _Group) -> Force:
+    # "我不知道答案，應該是 B": what is denied ends at the comma.
+    bound = re.search(r"[,\n]", match[0]) is None
+    if bound and (is_denied(lead) or (force is Force.CHOSEN and is_not_chosen(lead))):
+        return Force.REJECTED
+    if is_refused(lead + match[0]):
+        return Force.REJECTED
+    # A box is the answer, whatever is said around it.
+    if force is Force.FINAL:
+        return Force.REJECTED if is_called_wrong(after) else force
+    wrong = not group.restated and _CALLED_WRONG.match(after) is not None
+    taken_back = is_called_wrong(after) or (wrong and (force is Force.CHOSEN or not _says(match[0])))
+    if taken_back or is_supposed(lead) or _ASKED.match(after) or is_of_others(after):
+        return Force.MENTIONED
+    several_left = _LEFT_OVER.match(match[0].lstrip("只僅")) is not None and len(group.letters) > 1
+    return Force.MENTIONED if several_left else force
 
 
 def _says(cue: str) -> bool:
@@ -280,7 +313,9 @@ def _weak_force(before: str, after: str, group: _Group, *, at_start: bool) -> Fo
     if alone and _LINE_TAIL.match(after) and not (group.lower and not group.bracketed and not at_start):
         return Force.CHOSEN
     if not group.restated and not group.lower and _CALLED_RIGHT.match(after):
-        return Force.MENTIONED if _SUPPOSED.search(line_before) else Force.CALLED_RIGHT
+        if is_supposed(line_before):
+            return Force.MENTIONED
+        return Force.ANSWER if _ALONE_RIGHT.match(after) else Force.CALLED_RIGHT
     clause = _CLAUSE.match(after)
     doubted = not group.restated and clause is not None and _NEGATIVE.search(clause[0]) is not None
     if at_start and (group.bracketed or group.restated or _PREFIX_OF_LEAD.match(after)):

@@ -75,8 +75,8 @@ class ItemResult:
         captured_mass: probability of all reported letters together, in [0, 1]; None where it is not known.
         response: what the model wrote; None where nothing was generated.
         extraction: how the letter was read from `response`; None where nothing was.
-        finish_reason: why the generation ended ("stop", "length", "content_filter", "tool_call"); None where nothing
-            was generated.
+        finish_reason: why the generation ended ("stop", "length", "content_filter", "tool_call", "refusal"); None where
+            nothing was generated.
         failure: why there is no answer, exactly where the outcome is `error`.
         prompt_sha256: hash of the prompt as sent, 64 hexadecimal digits; None where it was never built.
         num_prompt_tokens: of the prompt; None where the engine does not say.

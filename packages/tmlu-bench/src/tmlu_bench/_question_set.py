@@ -114,9 +114,10 @@ class QuestionSet:
         formats: layouts met.
         subjects: in the order of the TMLU table, others after them by id; at least one.
         faults: rows that could not be used, in the order of the files.
-        files: files read, in order; empty for the hub.
+        files: files read, in order, a `subjects.json` last; empty for the hub.
         origins: (subject, split, question id) to the place it was read from.
-        ignored: names of files in the folder that are no questions by their name, in order.
+        ignored: names of files in the folder that were not read, since they are no questions by their name or lie too
+            deep, in order.
 
     Raises:
         DataError: two subjects share an id.
@@ -142,9 +143,14 @@ class QuestionSet:
 
     @property
     def sha256(self) -> str:
-        """Hash of the questions' content, 64 hexadecimal digits; independent of file names, formats and faults."""
+        """Hash of the content, 64 hexadecimal digits; independent of file names, formats and faults.
+
+        The subjects' names are in it, since some protocols put them into prompts.
+        """
         digest = hashlib.sha256()
         for subject in self.subjects:
+            heading = json.dumps([subject.id, subject.name], ensure_ascii=False)
+            digest.update(f"{heading}\n".encode("utf-8", "surrogatepass"))
             for split, questions in subject.splits.items():
                 for question in questions:
                     parts = [subject.id, split, question.id, question.question, list(question.options)]

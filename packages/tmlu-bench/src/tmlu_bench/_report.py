@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from tmlu_bench._aggregate import ExamSummary, OverallSummary
 from tmlu_bench._aggregate_letters import Calibration, PositionBias
 from tmlu_bench._outcomes import ItemKey, ItemResult, Outcome
+from tmlu_bench._summary import ExamSummary, OverallSummary
 from tmlu_bench._wording import counted
 from twllm_runs.report import (
     Bar,
@@ -42,6 +42,7 @@ def exam_report(
     setting: Mapping[str, str],
     questions: Mapping[ItemKey, ChoiceQuestion] | None = None,
     max_samples: int = MAX_SAMPLES,
+    remarks: Sequence[str] = (),
 ) -> Report:
     """Make the report of one run.
 
@@ -52,9 +53,11 @@ def exam_report(
         setting: facts for the head.
         questions: items as they were shown; without them the items have no text.
         max_samples: most items to embed, spread over the outcomes.
+        remarks: what to know beside the figures, a line each.
     """
+    result = (*headline_blocks(summary.overall), *remark_blocks(remarks), outcome_bars(summary))
     sections = (
-        Section(title="Result", blocks=(*headline_blocks(summary.overall), outcome_bars(summary))),
+        Section(title="Result", blocks=result),
         Section(title="Groups and subjects", blocks=_subject_blocks(summary)),
         Section(title="Position bias", blocks=position_blocks(summary.position_bias)),
         *_probability_sections(summary),
@@ -66,6 +69,11 @@ def exam_report(
         facts=tuple(Fact(name=name, value=value) for name, value in setting.items()),
         sections=sections,
     )
+
+
+def remark_blocks(remarks: Sequence[str]) -> tuple[Block, ...]:
+    """Lines to know beside the figures; nothing where there is none."""
+    return (Prose(title="Remarks", paragraphs=tuple(remarks)),) if remarks else ()
 
 
 def headline_blocks(overall: OverallSummary) -> tuple[Block, ...]:
@@ -92,7 +100,7 @@ def headline_blocks(overall: OverallSummary) -> tuple[Block, ...]:
                 note=f"questions with errors, by --exclude-errors: {overall.failures_text}",
             )
         )
-    return (Figures(items=tuple(figures)),)
+    return (Figures(items=tuple(figures), note=overall.left_out_text),)
 
 
 def _groups_note(overall: OverallSummary) -> str:
@@ -121,7 +129,7 @@ def position_blocks(bias: PositionBias) -> tuple[Block, ...]:
         Column(title="position"),
         Column(title="right here", kind=ColumnKind.COUNT),
         Column(title="chosen", kind=ColumnKind.COUNT),
-        Column(title="share right here", kind=ColumnKind.SHARE),
+        Column(title="share right here", kind=ColumnKind.ESTIMATE),
         Column(title="share chosen", kind=ColumnKind.ESTIMATE),
         Column(title="recall", kind=ColumnKind.ESTIMATE),
     )
@@ -145,7 +153,7 @@ def calibration_blocks(calibration: Calibration) -> tuple[Block, ...]:
         Column(title="confidence from", kind=ColumnKind.SHARE, digits=0),
         Column(title="to", kind=ColumnKind.SHARE, digits=0),
         Column(title="items", kind=ColumnKind.COUNT),
-        Column(title="mean confidence", kind=ColumnKind.SHARE),
+        Column(title="mean confidence", kind=ColumnKind.ESTIMATE),
         Column(title="accuracy", kind=ColumnKind.ESTIMATE),
     )
     rows = tuple((row.low, row.high, row.n, row.mean_confidence, row.accuracy) for row in calibration.bins if row.n)
@@ -158,7 +166,7 @@ def calibration_blocks(calibration: Calibration) -> tuple[Block, ...]:
                     value=calibration.ece,
                     note=f"{len(calibration.bins)} equal bins (Guo et al. 2017); the interval leans upwards",
                 ),
-                Figure(label="Mean confidence", value=f"{100 * calibration.mean_confidence:.1f} %"),
+                Figure(label="Mean confidence", value=calibration.mean_confidence),
             )
         ),
         Table(title="Reliability", columns=columns, rows=rows, note=note),
@@ -303,9 +311,8 @@ def _sample(item: ItemResult, question: ChoiceQuestion | None) -> Sample:
         parts.append(f"→ {item.response}")
     facts = [("right", _shown(item, item.gold)), ("chosen", _shown(item, item.choice))]
     if item.logprobs:
-        facts.append(
-            ("log-probabilities", ", ".join(f"{key} {value:.3f}" for key, value in sorted(item.logprobs.items())))
-        )
+        scores = sorted(item.logprobs.items(), key=lambda pair: item.shown_position(pair[0]))
+        facts.append(("log-probabilities", ", ".join(f"{_shown(item, key)} {value:.3f}" for key, value in scores)))
     if item.finish_reason is not None:
         facts.append(("ended by", item.finish_reason))
     if item.failure is not None:

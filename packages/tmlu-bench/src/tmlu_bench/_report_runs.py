@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from tmlu_bench._aggregate import ExamSummary
 from tmlu_bench._asked import AskedOverview
 from tmlu_bench._compare import Comparison
 from tmlu_bench._outcomes import Outcome
-from tmlu_bench._report import subject_heatmap
+from tmlu_bench._report import remark_blocks, subject_heatmap
+from tmlu_bench._summary import ExamSummary, OverallSummary
 from tmlu_bench._wording import counted
 from twllm_runs.report import (
     Block,
@@ -32,6 +32,7 @@ def runs_report(
     asked: AskedOverview | None = None,
     comparison: Comparison | None = None,
     title: str = "tmlu-bench: leaderboard",
+    remarks: Sequence[str] = (),
 ) -> Report:
     """Make one page of several runs.
 
@@ -41,11 +42,12 @@ def runs_report(
         asked: what the runs asked; what all did alike joins the head, what they did not stands above the leaderboard.
         comparison: of the same runs; None leaves the paired part out.
         title: of the page.
+        remarks: what to know beside the figures, a line each.
     """
     ranked = sorted(runs, key=lambda run: -_headline(run[1]))
     told = AskedOverview(common={}, by_run={}, different=()) if asked is None else asked
     sections = [
-        Section(title="Leaderboard", blocks=(*asked_blocks(told), *leaderboard_blocks(ranked))),
+        Section(title="Leaderboard", blocks=(*asked_blocks(told), *leaderboard_blocks(ranked, remarks))),
         Section(title="Subjects", blocks=(subject_heatmap("Accuracy by subject", ranked),)),
     ]
     if comparison is not None:
@@ -71,8 +73,8 @@ def asked_blocks(asked: AskedOverview) -> tuple[Block, ...]:
     return (*((warning,) if asked.different else ()), *((table,) if names else ()))
 
 
-def leaderboard_blocks(runs: Sequence[tuple[str, ExamSummary]]) -> tuple[Block, ...]:
-    """Table and intervals of the runs, in the order given."""
+def leaderboard_blocks(runs: Sequence[tuple[str, ExamSummary]], remarks: Sequence[str] = ()) -> tuple[Block, ...]:
+    """Table and intervals of the runs, in the order given, and what to know beside them."""
     columns = (
         Column(title="run"),
         Column(title="micro", kind=ColumnKind.ESTIMATE),
@@ -92,16 +94,6 @@ def leaderboard_blocks(runs: Sequence[tuple[str, ExamSummary]]) -> tuple[Block, 
         )
         for name, summary in runs
     )
-    withheld = [
-        f"{name}: {summary.overall.withheld} ({summary.overall.failures_text})"
-        for name, summary in runs
-        if summary.overall.withheld
-    ]
-    excluded = [
-        f"{name}: {counted(summary.overall.num_excluded, 'question')} with errors left out by --exclude-errors"
-        for name, summary in runs
-        if summary.overall.num_excluded
-    ]
     scored = [(name, summary.overall.micro) for name, summary in runs if summary.overall.micro is not None]
     intervals = Intervals(
         title="Accuracy, micro",
@@ -110,14 +102,22 @@ def leaderboard_blocks(runs: Sequence[tuple[str, ExamSummary]]) -> tuple[Block, 
         reference_label="chance",
         note="overlapping intervals do not show that runs are alike: see the paired differences",
     )
-    covered = [
-        f"{name}: the macro average over groups is of {summary.overall.group_coverage}, the others have no group"
-        for name, summary in runs
-        if summary.overall.macro_groups is not None and summary.overall.group_coverage
-    ]
-    remarks = Prose(title="Remarks", paragraphs=(*withheld, *excluded, *covered))
+    lines = (*remarks, *(f"{name}: {line}" for name, summary in runs for line in _figure_remarks(summary.overall)))
     table = Table(title="Runs", columns=columns, rows=rows, note="unparsed and truncated answers count as wrong")
-    return (table, intervals, *((remarks,) if remarks.paragraphs else ()))
+    return (table, intervals, *remark_blocks(lines))
+
+
+def _figure_remarks(overall: OverallSummary) -> list[str]:
+    lines: list[str] = []
+    if overall.withheld is not None:
+        lines.append(f"{overall.withheld} ({overall.failures_text})")
+    if overall.num_excluded:
+        lines.append(f"{counted(overall.num_excluded, 'question')} with errors left out by --exclude-errors")
+    if overall.left_out_text:
+        lines.append(overall.left_out_text)
+    if overall.macro_groups is not None and overall.group_coverage:
+        lines.append(f"the macro average over groups is of {overall.group_coverage}, the others have no group")
+    return lines
 
 
 def comparison_blocks(comparison: Comparison) -> tuple[Block, ...]:

@@ -1,15 +1,16 @@
 """Finished runs read back, alone or beside each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tmlu_bench._aggregate import ExamSummary, SummaryOptions, summarise
+from tmlu_bench._aggregate import summarise
 from tmlu_bench._asked import AskedOverview, overview
-from tmlu_bench._compare import ComparedRun, CompareOptions, compare_runs, compared_run
+from tmlu_bench._compare import ComparedRun, CompareOptions, compare_runs, compared_run, split_comparable
 from tmlu_bench._lm_eval_logs import find_lm_eval_logs, read_lm_eval_run
 from tmlu_bench._report import exam_report
 from tmlu_bench._report_runs import runs_report
 from tmlu_bench._run_stored import StoredExam, read_exam
+from tmlu_bench._summary import ExamSummary, SummaryOptions
 from twllm_runs import write_text_atomic
 from twllm_runs.report import render_report
 from twllm_types import ConfigError
@@ -56,13 +57,61 @@ def write_report(paths: Sequence[Path], output: Path, *, options: CompareOptions
     summaries = [(name, _summary(exam, options)) for name, exam in named]
     asked = overview({name: exam.asked for name, exam in named})
     if len(exams) == 1:
-        page = exam_report(summaries[0][1], exams[0].items, model=exams[0].model, setting=exams[0].asked)
+        (exam,), (_, summary) = exams, summaries[0]
+        page = exam_report(summary, exam.items, model=exam.model, setting=exam.asked, remarks=exam.remarks)
     else:
         compared = [compared_run(name, exam.items, exam.setting) for name, exam in named]
-        facts = [(name, exam.model) for name, exam in named]
-        page = runs_report(summaries, settings=facts, asked=asked, comparison=compare_runs(compared, options))
+        page = runs_report(
+            summaries,
+            settings=[(name, exam.model) for name, exam in named],
+            asked=asked,
+            comparison=compare_runs(compared, options),
+            remarks=_remarks(named),
+        )
     write_text_atomic(output, render_report(page))
     return asked
+
+
+def write_leaderboard(
+    paths: Sequence[Path], output: Path, *, options: CompareOptions, failed: Mapping[str, str]
+) -> dict[str, str]:
+    """Write the page of several runs, also where some do not compare; these have no pairs, and the page says why.
+
+    Args:
+        paths: folders of finished runs, at least one.
+        output: HTML file to write.
+        options: how runs are compared.
+        failed: model to why it has no run; the page names it.
+
+    Returns:
+        Run to why it is in no pair; empty where all compare.
+
+    Raises:
+        ConfigError: no run, or one is given twice.
+        ArtifactError: a folder holds no finished run, or one whose items are not those of its figures.
+        RunError: the system refuses the write.
+    """
+    if not paths:
+        raise ConfigError("no run is given; give the folders of finished runs")
+    named = [(name, read_exam(path)) for name, path in zip(run_names(paths), paths, strict=True)]
+    compared, left_out = split_comparable(
+        [compared_run(name, exam.items, exam.setting) for name, exam in named], options
+    )
+    reasons = [f"{name} has no run: {why}" for name, why in failed.items()]
+    reasons.extend(f"{name} is in no paired difference: {why}" for name, why in left_out.items())
+    page = runs_report(
+        [(name, _summary(exam, options)) for name, exam in named],
+        settings=[(name, exam.model) for name, exam in named],
+        asked=overview({name: exam.asked for name, exam in named}),
+        comparison=compare_runs(compared, options) if len(compared) > 1 else None,
+        remarks=(*reasons, *_remarks(named)),
+    )
+    write_text_atomic(output, render_report(page))
+    return left_out
+
+
+def _remarks(named: Sequence[tuple[str, StoredExam]]) -> tuple[str, ...]:
+    return tuple(f"{name}: {line}" for name, exam in named for line in exam.remarks)
 
 
 def _read_one(path: Path, name: str) -> ComparedRun:

@@ -1,29 +1,50 @@
 """One exam of one model: put every planned item, keep each answer as it comes, and sum up at the end.
 
-The folder holds `run.json`, `items.jsonl` (one line per answer; the last of an item counts), `summary.json` and
-`report.html`. Killed at any moment, the same command goes on with the items that have no answer.
+The folder holds `run.json`, `items.jsonl` (one line per answer; the last of an item counts), `summary.json`,
+`report.html`, and `engine_counts.jsonl` where the engine counts its requests. Killed at any moment, the same command
+goes on with the items that have no answer.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from tmlu_bench._aggregate import ExamSummary, SummaryOptions, summarise, summary_to_json
+from tmlu_bench._aggregate import summarise, summary_to_json
 from tmlu_bench._asked import asked_facts
-from tmlu_bench._outcomes import ItemKey, ItemResult, Outcome, item_to_json
+from tmlu_bench._outcomes import ItemKey, ItemResult, Outcome, item_to_json, last_records
 from tmlu_bench._question_set import QuestionSet
+from tmlu_bench._remarks import count_faults, exam_remarks
 from tmlu_bench._report import exam_report
-from tmlu_bench._run_ask import ask, choose_method
+from tmlu_bench._run_ask import ITEMS_PER_CALL, AskMethod, ask, choose_method
+from tmlu_bench._run_counts import (
+    call_row,
+    engine_counts,
+    is_counting,
+    open_counts,
+    read_counts,
+    settled_items,
+    truncation_fact,
+)
 from tmlu_bench._run_plan import ExamPlan, ExamSettings, PlannedItem, plan_exam
-from tmlu_bench._run_stored import COMMAND, ITEMS_NAME, fact_text, finished_items, items_to_json, read_items
+from tmlu_bench._run_stored import (
+    COMMAND,
+    ITEMS_NAME,
+    fact_text,
+    finished_items,
+    items_to_json,
+    read_items,
+    read_records,
+)
+from tmlu_bench._summary import ExamSummary, SummaryOptions
 from tmlu_bench._wording import counted
 from twllm_engines import Engine, answer_settings
 from twllm_runs import (
     JsonlAppender,
     Progress,
+    ProgressTask,
     Run,
     RunState,
     describe_inputs,
@@ -50,6 +71,10 @@ class ExamRun:
         items: last record of each item, by key.
         num_asked: items put by this call.
         num_faults: items that ended in error, and rows of the data that were no questions.
+        faulty_rows: reason to the rows of the data that were no questions for it.
+        engine_counts: requests that the engine cut (`num_cut`), and whose border lay inside a token (`num_merged`);
+            empty where it counts neither.
+        ignored: files of the data that were not read.
     """
 
     folder: Path
@@ -59,6 +84,14 @@ class ExamRun:
     items: tuple[ItemResult, ...]
     num_asked: int
     num_faults: int
+    faulty_rows: Mapping[str, int] = field(default_factory=dict[str, int])
+    engine_counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know beside the figures, a line each."""
+        return exam_remarks(self.faulty_rows, self.engine_counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,23 +195,56 @@ def _wants_more(run: Run, job: _Job) -> bool:
 def _carry_out(run: Run, job: _Job) -> ExamRun:
     # Opening repairs a last line that a kill left torn, so it comes before reading.
     with JsonlAppender(run.folder / ITEMS_NAME) as appender:
-        before = read_items(run.folder)
-        done = {item.key for item in before if not (job.retry_errors and item.outcome is Outcome.ERROR)}
-        missing = [item for item in job.plan.items if item.key not in done]
-        _ask_missing(appender, job, missing)
+        records = read_records(run.folder)
+        if is_counting(job.engine, job.method):
+            missing = _ask_counted(run.folder, appender, job, records)
+        else:
+            missing = _missing(job, records)
+            _ask(appender, job, missing, _task(job, len(missing)), has_logprobs=_has_logprobs(records))
     result = _result(run, job, read_items(run.folder), num_asked=len(missing))
     write_text_atomic(run.folder / REPORT_NAME, render_report(_report(run, job, result)))
     run.finish(_summary_json(job, result), num_faults=result.num_faults)
     return result
 
 
-def _ask_missing(appender: JsonlAppender, job: _Job, missing: Sequence[PlannedItem]) -> None:
+def _missing(job: _Job, records: Iterable[ItemResult]) -> list[PlannedItem]:
+    done = {item.key for item in last_records(records) if not (job.retry_errors and item.outcome is Outcome.ERROR)}
+    return [item for item in job.plan.items if item.key not in done]
+
+
+def _task(job: _Job, num_missing: int) -> ProgressTask:
     total = len(job.plan.items)
     task = job.progress.task("asking", total, "questions")
-    task.set(total - len(missing))
-    for item in ask(job.engine, missing, job.settings):
+    task.set(total - num_missing)
+    return task
+
+
+def _has_logprobs(records: Iterable[ItemResult]) -> bool:
+    return any(item.logprobs for item in records)
+
+
+def _ask(
+    appender: JsonlAppender, job: _Job, items: Sequence[PlannedItem], task: ProgressTask, *, has_logprobs: bool
+) -> None:
+    for item in ask(job.engine, items, job.settings, has_logprobs=has_logprobs):
         appender.append(item_to_json(item))
         task.advance()
+
+
+def _ask_counted(folder: Path, appender: JsonlAppender, job: _Job, records: Sequence[ItemResult]) -> list[PlannedItem]:
+    """Ask by calls whose counts are kept; what a kill left of a call without its counts is put again."""
+    with open_counts(folder, num_lines=len(records)) as counts:
+        settled, num_lines = settled_items(folder, records), len(records)
+        missing = _missing(job, settled)
+        task = _task(job, len(missing))
+        # Empty first tokens are judged by the others of their call.
+        size = ITEMS_PER_CALL if job.method != AskMethod.FIRST_TOKEN else max(1, len(missing))
+        for start in range(0, len(missing), size):
+            call, before = missing[start : start + size], engine_counts(job.engine)
+            _ask(appender, job, call, task, has_logprobs=_has_logprobs(settled))
+            num_lines += len(call)
+            counts.append(call_row(before, engine_counts(job.engine), num_lines))
+    return missing
 
 
 def _result(run: Run, job: _Job, items: tuple[ItemResult, ...], *, num_asked: int) -> ExamRun:
@@ -187,6 +253,7 @@ def _result(run: Run, job: _Job, items: tuple[ItemResult, ...], *, num_asked: in
         kept = cast("dict[str, bool]", run.result["options"])["exclude_errors"]
         options = replace(options, exclude_errors=kept)
     errors = sum(item.outcome is Outcome.ERROR for item in items)
+    counts = read_counts(run.folder)
     return ExamRun(
         folder=run.folder,
         state=run.state,
@@ -196,11 +263,15 @@ def _result(run: Run, job: _Job, items: tuple[ItemResult, ...], *, num_asked: in
             data=job.questions.name,
             data_sha256=job.questions.sha256,
             sample=str(sample_json(job.plan, job.settings)["description"]),
+            truncation=truncation_fact(job.engine.settings, counts),
         ),
         summary=summarise(items, groups=job.plan.groups, options=options),
         items=items,
         num_asked=num_asked,
         num_faults=errors + len(job.questions.faults),
+        faulty_rows=count_faults(job.questions.faults),
+        engine_counts=counts,
+        ignored=job.questions.ignored,
     )
 
 
@@ -214,7 +285,9 @@ def _summary_json(job: _Job, result: ExamRun) -> JsonObject:
             "sha256": job.questions.sha256,
             "num_questions": job.questions.num_questions,
             "num_faulty_rows": len(job.questions.faults),
+            "faulty_rows": dict(result.faulty_rows),
         },
+        "engine_counts": dict(result.engine_counts),
         "sample": sample_json(job.plan, job.settings),
         "items": items_to_json(result.items),
         **summary_to_json(result.summary),
@@ -245,6 +318,7 @@ def reported_models(items: Iterable[ItemResult]) -> dict[str, int]:
 
 def _report(run: Run, job: _Job, result: ExamRun) -> Report:
     shown: Mapping[ItemKey, ChoiceQuestion] = {item.key: item.permuted.question for item in job.plan.items}
+    truncation = truncation_fact(job.engine.settings, result.engine_counts)
     return exam_report(
         result.summary,
         result.items,
@@ -252,6 +326,7 @@ def _report(run: Run, job: _Job, result: ExamRun) -> Report:
         setting={
             "data": f"{job.questions.name} (sha256 {job.questions.sha256[:12]})",
             "sample": str(sample_json(job.plan, job.settings)["description"]),
+            **({} if truncation is None else {"truncation": truncation}),
             **{
                 key: fact_text(value)
                 for key, value in job.settings.to_json().items()
@@ -260,4 +335,5 @@ def _report(run: Run, job: _Job, result: ExamRun) -> Report:
             **{f"package {name}": version for name, version in sorted(run.manifest.packages.items())},
         },
         questions=shown,
+        remarks=result.remarks,
     )

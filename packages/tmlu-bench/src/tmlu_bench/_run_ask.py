@@ -3,12 +3,14 @@
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from math import exp, inf, log
 
 from tmlu_bench._extract import extract_answer
+from tmlu_bench._extraction import ExtractionStatus
 from tmlu_bench._outcomes import ItemFailure, ItemResult, Outcome
 from tmlu_bench._prompts import Prompt
 from tmlu_bench._protocols import PromptForm, Scoring, get_protocol
@@ -28,9 +30,16 @@ from twllm_types import (
 )
 
 _PROMPT_FAILURE = "prompt"
-_ITEMS_PER_CALL = 128
+ITEMS_PER_CALL = 128
 _MAX_TOP_LOGPROBS = 20
 _LETTER_EDGES = " \t\n()（）.．:："
+_THINK = "<think>"
+_MISSING_LOGPROBS = "missing_logprobs"
+_REASONS_FIRST = "the model reasons first, so its first token is no answer; use --scoring generate"
+_NO_LOGPROBS = (
+    "the answer is empty, and no answer of this run has log-probabilities: the server gives none, or the model reasons "
+    "first; use --scoring generate"
+)
 # Ends that are not the model's own: what came before them is no answer to mark.
 _NO_ANSWER = {
     FinishReason.CONTENT_FILTER: "the server's content filter ended the answer; use a server without it",
@@ -101,15 +110,24 @@ def _check_form(engine: Engine, form: PromptForm) -> None:
 
 
 def ask(
-    engine: Engine, items: Sequence[PlannedItem], settings: ExamSettings, *, items_per_call: int = _ITEMS_PER_CALL
+    engine: Engine,
+    items: Sequence[PlannedItem],
+    settings: ExamSettings,
+    *,
+    items_per_call: int = ITEMS_PER_CALL,
+    has_logprobs: bool = False,
 ) -> Iterator[ItemResult]:
     """Yield the result of each item as it comes, each once, in any order.
+
+    An empty first token is an answer that cannot be read (`unparsed`) only where the engine gives log-probabilities at
+    all, which another answer shows; so such items come last. Else it is an error.
 
     Args:
         engine: what answers.
         items: to put; those without prompt give an error each.
         settings: of the exam.
         items_per_call: most items whose likelihoods are asked for at once; what a kill can lose.
+        has_logprobs: an earlier answer of the run had log-probabilities.
 
     Raises:
         ConfigError: the engine cannot do what is asked; nothing has been asked then.
@@ -125,9 +143,12 @@ def ask(
     else:
         params = _params(engine, method, settings)
         requests = [GenerationRequest(prompt=sent.content, params=params) for _, sent in ready]
-        for at, answer in engine.stream(requests) if requests else ():
-            item, sent = ready[at]
-            yield _from_completion(item, sent, answer, method, settings)
+        answers = engine.stream(requests) if requests else iter(())
+        if method is AskMethod.GENERATE:
+            for at, answer in answers:
+                yield _from_completion(*ready[at], answer, partial(_from_text, settings=settings))
+        else:
+            yield from _by_first_token(ready, answers, has_logprobs=has_logprobs)
 
 
 def _sent(engine: Engine, prompt: Prompt, settings: ExamSettings) -> SentPrompt:
@@ -167,6 +188,45 @@ def _by_likelihood(
             yield _from_likelihoods(item, sent, [next(answers) for _ in sent.continuations])
 
 
+def _by_first_token(
+    ready: Sequence[tuple[PlannedItem, SentPrompt]],
+    answers: Iterable[tuple[int, Completion | EngineFailure]],
+    *,
+    has_logprobs: bool,
+) -> Iterator[ItemResult]:
+    empty: list[tuple[int, Completion]] = []
+    for at, answer in answers:
+        if isinstance(answer, Completion) and _is_immediate_stop(answer):
+            empty.append((at, answer))
+            continue
+        result = _from_completion(*ready[at], answer, _from_first_token)
+        has_logprobs = has_logprobs or bool(result.logprobs)
+        yield result
+    for at, answer in empty:
+        item, sent = ready[at]
+        if has_logprobs:
+            yield _from_scores(item, sent, {}, answer)
+        else:
+            yield _failed(item, sent, _MISSING_LOGPROBS, _NO_LOGPROBS, answer)
+
+
+def _is_immediate_stop(answer: Completion) -> bool:
+    """The model ended at once, and says neither in words nor in log-probabilities what it would have written."""
+    silent = not answer.text and not _first_tokens(answer) and not _reasons(answer)
+    return silent and answer.finish_reason is FinishReason.STOP
+
+
+def _first_tokens(answer: Completion) -> tuple[TokenLogprob, ...]:
+    return answer.logprobs[0] if answer.logprobs else ()
+
+
+def _reasons(answer: Completion) -> bool:
+    """The one token that was asked for went into reasoning."""
+    tokens = _first_tokens(answer)
+    spent = not answer.text and not tokens and answer.finish_reason is FinishReason.LENGTH
+    return any(answer.reasoning or ()) or spent or (bool(tokens) and tokens[0].token.strip() == _THINK)
+
+
 def _text(sent: SentPrompt) -> str:
     if not isinstance(sent.content, str):
         raise ConfigError("likelihood scoring needs raw text; use --form raw or chat")
@@ -186,22 +246,27 @@ def _from_completion(
     item: PlannedItem,
     sent: SentPrompt,
     answer: Completion | EngineFailure,
-    method: AskMethod,
-    settings: ExamSettings,
+    read: Callable[[PlannedItem, SentPrompt, Completion], ItemResult],
 ) -> ItemResult:
     if isinstance(answer, EngineFailure):
         return _failed(item, sent, answer.kind.value, answer.message)
     ended = answer.finish_reason
     if ended in _NO_ANSWER:
         return _failed(item, sent, ended.value, _NO_ANSWER[ended], answer)
-    if method is AskMethod.GENERATE:
-        return _from_text(item, sent, answer, settings)
-    tokens = answer.logprobs[0] if answer.logprobs else ()
+    if ended is FinishReason.REFUSAL:
+        # The server says that this is no answer, whatever letters it names.
+        refused = ExtractionStatus.REFUSED.value
+        return _result(item, sent, None, Outcome.UNPARSED, response=answer.text, extraction=refused, answer=answer)
+    return read(item, sent, answer)
+
+
+def _from_first_token(item: PlannedItem, sent: SentPrompt, answer: Completion) -> ItemResult:
+    if _reasons(answer):
+        return _failed(item, sent, _MISSING_LOGPROBS, _REASONS_FIRST, answer)
+    tokens = _first_tokens(answer)
     if not tokens:
-        if answer.text:
-            message = "the engine gave a text without log-probabilities"
-            return _failed(item, sent, "missing_logprobs", message, answer)
-        return _from_scores(item, sent, {}, answer)
+        message = "the engine gave a text without log-probabilities; use --scoring generate, or another engine"
+        return _failed(item, sent, _MISSING_LOGPROBS, message, answer)
     return _from_scores(item, sent, letter_logprobs(tokens[0], item.permuted.question.letters), answer)
 
 

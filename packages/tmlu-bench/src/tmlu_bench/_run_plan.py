@@ -31,7 +31,7 @@ class ExamSettings:
         max_tokens: most new tokens of a generation; None for the protocol's.
         permute: seed of another order of each question's options; None for the order as given.
         circular: put each question in all rotations of its options; not together with `permute`.
-        subjects: ids of the subjects; empty for all.
+        subjects: ids of the subjects, each once; empty for all.
         limit: questions in all, a stratified sample; None for all.
         seed: of the sample, of sampling, and of bootstrap intervals, >= 0.
 
@@ -68,6 +68,9 @@ class ExamSettings:
         for name, value in (("limit", self.limit), ("max_tokens", self.max_tokens)):
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; give at least 1, or leave it out")
+        repeated = sorted({name for name in self.subjects if self.subjects.count(name) > 1})
+        if repeated:
+            raise ConfigError(f"subjects names {', '.join(repeated)} more than once; name each subject once")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; give one >= 0")
 

@@ -8,6 +8,8 @@ from typing import cast
 
 from tmlu_bench._asked import asked_facts
 from tmlu_bench._outcomes import ItemResult, hash_items, item_from_json, last_records
+from tmlu_bench._remarks import exam_remarks
+from tmlu_bench._run_counts import truncation_fact
 from tmlu_bench._wording import counted
 from twllm_runs import read_jsonl, read_run
 from twllm_types import ArtifactError, JsonObject, JsonValue, RunManifest
@@ -22,11 +24,20 @@ def read_items(folder: Path) -> tuple[ItemResult, ...]:
     Raises:
         DataError: a line is no item; the message names file and line.
     """
+    return last_records(read_records(folder))
+
+
+def read_records(folder: Path) -> tuple[ItemResult, ...]:
+    """Return all lines of a run's items.jsonl in their order; no file gives none.
+
+    Raises:
+        DataError: a line is no item; the message names file and line.
+    """
     path = folder / ITEMS_NAME
     if not path.exists():
         return ()
     rows = enumerate(read_jsonl(path), start=1)
-    return last_records(item_from_json(row, source=f"{path}:{number}") for number, row in rows)
+    return tuple(item_from_json(row, source=f"{path}:{number}") for number, row in rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +61,22 @@ class StoredExam:
         return {str(row["subject"]): row["group"] for row in rows if row["group"] is not None}
 
     @property
+    def engine_counts(self) -> dict[str, int]:
+        """What the engine counted, `num_cut` and `num_merged`; empty where it counts nothing."""
+        return cast("dict[str, int]", self.summary.get("engine_counts", {}))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know beside the figures, a line each."""
+        faulty = cast("dict[str, dict[str, int]]", self.summary["data"]).get("faulty_rows", {})
+        return exam_remarks(faulty, self.engine_counts)
+
+    @property
+    def truncation(self) -> str | None:
+        """How prompts were cut; None where none was."""
+        return truncation_fact(cast("JsonObject", self.manifest.parameters["engine"]), self.engine_counts)
+
+    @property
     def asked(self) -> dict[str, str]:
         """What was asked and how, in words by name, the sample among them."""
         parameters, sample = self.manifest.parameters, cast("JsonObject", self.summary["sample"])
@@ -59,13 +86,15 @@ class StoredExam:
             data=str(parameters["data"]),
             data_sha256=str(parameters["data_sha256"]),
             sample=str(sample["description"]),
+            truncation=self.truncation,
         )
 
     @property
     def setting(self) -> dict[str, str]:
         """What a fair comparison needs to agree in; what is off is absent."""
         exam = cast("JsonObject", self.manifest.parameters["exam"])
-        named = {key: exam[key] for key in ("num_shots", "form", "extractor", "permute", "circular")}
+        named = {key: exam[key] for key in ("num_shots", "form", "extractor", "max_tokens", "permute", "circular")}
+        named["truncation"] = self.truncation
         scoring, method = exam["scoring"], self.manifest.parameters["method"]
         return {
             "protocol": f"{exam['protocol']}@{exam['protocol_version']}",

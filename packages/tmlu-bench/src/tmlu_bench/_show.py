@@ -10,6 +10,7 @@ from tmlu_bench._compare import Comparison, PairComparison
 from tmlu_bench._contamination import ContaminationResult
 from tmlu_bench._outcomes import Outcome
 from tmlu_bench._question_set import QuestionSet
+from tmlu_bench._remarks import ignored_remark
 from tmlu_bench._report_runs import NO_RANKING
 from tmlu_bench._run import ExamRun
 from tmlu_bench._validate import Finding, Severity
@@ -38,6 +39,9 @@ def show_exam(console: "Console", exam: ExamRun) -> None:
     if overall.num_excluded:
         left_out = counted(overall.num_excluded, "question with errors is", "questions with errors are")
         lines.append(f"{left_out} left out by --exclude-errors")
+    if overall.left_out_text:
+        lines.append(overall.left_out_text)
+    lines.extend(line for line in (*exam.remarks, ignored_remark(exam.ignored)) if line)
     coverage = f" ({overall.group_coverage})" if overall.group_coverage else ""
     named = (
         ("micro", overall.micro),
@@ -74,6 +78,8 @@ def show_findings(console: "Console", questions: QuestionSet, findings: Sequence
     counts = Counter((ranks.index(finding.severity), finding.kind.value) for finding in findings)
     lines.extend(f"{ranks[rank]}, {kind}: {number:,}" for (rank, kind), number in sorted(counts.items()))
     number, subjects = counted(questions.num_questions, "question"), counted(len(questions.subjects), "subject")
+    if questions.ignored:
+        lines.append(ignored_remark(questions.ignored))
     lines.append(f"{questions.name}: {number} in {subjects}")
     _print(console, lines)
 

@@ -1,16 +1,6 @@
 """Exams as jobs: run, read back, sum up, compare, report, and look for contamination."""
 
-from tmlu_bench._aggregate import (
-    ExamSummary,
-    GroupSummary,
-    OverallSummary,
-    SubjectSummary,
-    SummaryOptions,
-    estimate_from_json,
-    estimate_to_json,
-    summarise,
-    summary_to_json,
-)
+from tmlu_bench._aggregate import summarise, summary_to_json
 from tmlu_bench._asked import AskedOverview
 from tmlu_bench._compare import (
     ComparedRun,
@@ -24,6 +14,7 @@ from tmlu_bench._compare import (
 )
 from tmlu_bench._contamination import ContaminationResult
 from tmlu_bench._contamination_run import ContaminationInputs, ContaminationSettings, run_contamination
+from tmlu_bench._estimates import estimate_from_json, estimate_to_json
 from tmlu_bench._lm_eval_logs import read_lm_eval_run
 from tmlu_bench._outcomes import (
     ItemFailure,
@@ -34,11 +25,12 @@ from tmlu_bench._outcomes import (
     item_to_json,
     last_records,
 )
-from tmlu_bench._report_stored import read_compared, write_report
+from tmlu_bench._report_stored import read_compared, write_leaderboard, write_report
 from tmlu_bench._run import ExamRun, run_exam
-from tmlu_bench._run_plan import ExamSettings
+from tmlu_bench._run_plan import ExamSettings, plan_exam
 from tmlu_bench._run_stored import StoredExam, read_exam, read_items
 from tmlu_bench._show import show_comparison, show_contamination, show_exam, show_report
+from tmlu_bench._summary import ExamSummary, GroupSummary, OverallSummary, SubjectSummary, SummaryOptions
 
 __all__ = [
     "AskedOverview",
@@ -70,6 +62,7 @@ __all__ = [
     "item_from_json",
     "item_to_json",
     "last_records",
+    "plan_exam",
     "read_compared",
     "read_exam",
     "read_items",
@@ -82,5 +75,6 @@ __all__ = [
     "show_report",
     "summarise",
     "summary_to_json",
+    "write_leaderboard",
     "write_report",
 ]

@@ -144,7 +144,8 @@ def _print_findings(findings: "list[Finding]", *, title: str) -> None:
 def _print_ledger(ledger: "UsageLedger") -> None:
     for model in ledger.models:
         cost = "no price" if model.cost is None else f"{model.cost:.4f} {ledger.currency}"
+        refused = f" ({model.num_refused} of no use)" if model.num_refused else ""
         _say(
-            f"{model.model}: {model.num_answers} answers, {model.num_prompt_tokens} tokens read, "
+            f"{model.model}: {model.num_answers} answers{refused}, {model.num_prompt_tokens} tokens read, "
             f"{model.num_completion_tokens} written, {cost}"
         )

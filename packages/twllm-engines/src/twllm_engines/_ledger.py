@@ -12,7 +12,9 @@ class ModelUsage:
 
     Attributes:
         model: the id that the server named.
-        num_answers: answers of the server.
+        num_answers: answers of the server with a status of success, those that the engine refused among them.
+        num_refused: answers that the engine could not use (another model, no log-probabilities, too few samples, no
+            readable body); what they took is in the totals, since the server counts it.
         num_from_cache: answers of the engine's own cache, which cost nothing and count nowhere else here.
         num_without_usage: answers of the server without a count of tokens, which the totals lack.
         num_prompt_tokens: tokens read.
@@ -23,6 +25,7 @@ class ModelUsage:
 
     model: str
     num_answers: int = 0
+    num_refused: int = 0
     num_from_cache: int = 0
     num_without_usage: int = 0
     num_prompt_tokens: int = 0
@@ -96,9 +99,11 @@ class LedgerBook:
         with self._lock:
             self._num_failures += 1
 
-    def add_answer(self, model: str, usage: Usage | None, *, is_from_cache: bool) -> ModelUsage:
+    def add_answer(
+        self, model: str, usage: Usage | None, *, is_from_cache: bool, is_refused: bool = False
+    ) -> ModelUsage:
         """Count an answer; return what it alone adds."""
-        delta = usage_of_answer(model, usage, self._prices, is_from_cache=is_from_cache)
+        delta = usage_of_answer(model, usage, self._prices, is_from_cache=is_from_cache, is_refused=is_refused)
         with self._lock:
             self._models[model] = add_usage(self._models.get(model, ModelUsage(model=model)), delta)
         return delta
@@ -114,15 +119,18 @@ class LedgerBook:
             )
 
 
-def usage_of_answer(model: str, usage: Usage | None, prices: Prices, *, is_from_cache: bool) -> ModelUsage:
+def usage_of_answer(
+    model: str, usage: Usage | None, prices: Prices, *, is_from_cache: bool, is_refused: bool = False
+) -> ModelUsage:
     """Return what one answer adds to its model's totals."""
     if is_from_cache:
         return ModelUsage(model=model, num_from_cache=1)
     if usage is None:
-        return ModelUsage(model=model, num_answers=1, num_without_usage=1)
+        return ModelUsage(model=model, num_answers=1, num_refused=int(is_refused), num_without_usage=1)
     return ModelUsage(
         model=model,
         num_answers=1,
+        num_refused=int(is_refused),
         num_prompt_tokens=usage.num_prompt_tokens,
         num_completion_tokens=usage.num_completion_tokens,
         num_cached_tokens=usage.num_cached_tokens or 0,
@@ -136,6 +144,7 @@ def add_usage(total: ModelUsage, delta: ModelUsage) -> ModelUsage:
     return replace(
         total,
         num_answers=total.num_answers + delta.num_answers,
+        num_refused=total.num_refused + delta.num_refused,
         num_from_cache=total.num_from_cache + delta.num_from_cache,
         num_without_usage=total.num_without_usage + delta.num_without_usage,
         num_prompt_tokens=total.num_prompt_tokens + delta.num_prompt_tokens,

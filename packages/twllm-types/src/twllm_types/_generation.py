@@ -17,12 +17,18 @@ from twllm_types._json import JsonValue
 
 
 class FinishReason(StrEnum):
-    """Why a generation ended."""
+    """Why a generation ended.
+
+    STOP: by the model, or at a stop string. LENGTH: at the limit of tokens. CONTENT_FILTER: by a filter of the server.
+    TOOL_CALL: in a call of a tool. REFUSAL: the server marked the text as the model's refusal to answer, so nothing in
+    it is an answer.
+    """
 
     STOP = "stop"
     LENGTH = "length"
     CONTENT_FILTER = "content_filter"
     TOOL_CALL = "tool_call"
+    REFUSAL = "refusal"
 
 
 class FailureKind(StrEnum):

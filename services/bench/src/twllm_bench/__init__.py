@@ -1,5 +1,5 @@
 """Several models through one exam by one recipe, as a service."""
 
-from twllm_bench._bench import BenchRecipe, load_bench_recipe, run_bench
+from twllm_bench._bench import BenchRecipe, BenchRun, load_bench_recipe, run_bench
 
-__all__ = ["BenchRecipe", "load_bench_recipe", "run_bench"]
+__all__ = ["BenchRecipe", "BenchRun", "load_bench_recipe", "run_bench"]

@@ -40,15 +40,15 @@ class SplitFile:
 def find_files(source: Path) -> tuple[tuple[SplitFile, ...], tuple[str, ...]]:
     """Return the question files of a file or folder, in the order of their names, and the names of those passed over.
 
-    Understood, at most three levels deep: `<subject>_test.<ext>`, `<subject>/test.<ext>`,
+    Understood, at most three levels deep, the suffix in any case: `<subject>_test.<ext>`, `<subject>/test.<ext>`,
     `<subject>/test-00000-of-00001.<ext>`, `test/<subject>.<ext>`, `test/<subject>_test.<ext>`, `<subject>/data.csv`,
-    `<subject>.<ext>`; a folder `subjects/` hides what stands beside it.
+    `<subject>.<ext>`; what lies deeper is passed over, and a folder `subjects/` hides what stands beside it.
 
     Raises:
         DataError: there is no such file or folder, or no file in it is a question file.
     """
     if source.is_file():
-        if source.suffix not in SUFFIXES:
+        if not _is_readable(source):
             raise DataError(f"{source.name} is no question file; give one of {', '.join(SUFFIXES)} or a folder")
         return (_meaning(source, source.parent, alone=True),), ()
     if not source.is_dir():
@@ -56,12 +56,13 @@ def find_files(source: Path) -> tuple[tuple[SplitFile, ...], tuple[str, ...]]:
     root = source / "subjects" if (source / "subjects").is_dir() else source
     found: list[SplitFile] = []
     ignored: list[str] = []
-    paths = _walk(root)
+    paths = [path for path in sorted(root.rglob("*")) if path.is_file() and not _hidden(path, root)]
     # Beside test.jsonl, another file is the same questions in their source's format, not a subject.
-    split_folders = {path.parent for path in paths if path.suffix in SUFFIXES and _SPLIT_ONLY.fullmatch(_stem(path))}
+    split_folders = {path.parent for path in paths if _is_readable(path) and _SPLIT_ONLY.fullmatch(_stem(path))}
     for path in paths:
         loose = path.parent in split_folders and not _SPLIT_ONLY.fullmatch(_stem(path))
-        if path.suffix in SUFFIXES and path.name != "subjects.json" and not loose:
+        deep = len(path.relative_to(root).parts) > _MAX_DEPTH
+        if _is_readable(path) and path.name != "subjects.json" and not loose and not deep:
             found.append(_meaning(path, root, alone=False))
         elif not path.name.startswith("."):
             ignored.append(path.relative_to(root).as_posix())
@@ -70,12 +71,8 @@ def find_files(source: Path) -> tuple[tuple[SplitFile, ...], tuple[str, ...]]:
     return tuple(found), tuple(ignored)
 
 
-def _walk(root: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in root.rglob("*")
-        if path.is_file() and len(path.relative_to(root).parts) <= _MAX_DEPTH and not _hidden(path, root)
-    )
+def _is_readable(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
 
 
 def _stem(path: Path) -> str:

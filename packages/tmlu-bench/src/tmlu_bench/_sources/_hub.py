@@ -34,8 +34,9 @@ def read_hub(name: str, wanted: frozenset[str] | None) -> Iterator[HubRows]:
     try:
         from datasets import get_dataset_config_names, load_dataset
     except ImportError as error:
+        closed = f"; {_CLOSED}" if _is_closed(name) else ""
         raise MissingDependencyError(
-            f"{name} is read from the hub with datasets; install tmlu-bench[hub], or give a folder"
+            f"{name} is read from the hub with datasets; install tmlu-bench[hub], or give a folder{closed}"
         ) from error
     return read_configurations(
         name, wanted, list_names=cast("Callable[[str], list[str]]", get_dataset_config_names), load=load_dataset
@@ -63,8 +64,12 @@ def read_configurations(
         if isinstance(error, DataError):
             raise
         lines = str(error).splitlines() or [type(error).__name__]
-        help_ = _CLOSED if name.lower() == "miulab/tmlu" else "check name, access and network, or give a folder"
+        help_ = _CLOSED if _is_closed(name) else "check name, access and network, or give a folder"
         raise DataError(f"{name} cannot be loaded from the hub ({lines[0]}); {help_}") from error
+
+
+def _is_closed(name: str) -> bool:
+    return name.lower() == "miulab/tmlu"
 
 
 def _splits(subject: str, splits: Mapping[str, Iterable[Mapping[str, object]]]) -> Iterator[HubRows]:

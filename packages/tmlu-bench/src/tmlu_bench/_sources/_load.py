@@ -55,7 +55,7 @@ def load_questions(source: str | Path, *, strict: bool = False, subjects: Collec
         for file in found:
             if wanted is None or file.subject is None or file.subject in wanted:
                 _take_file(collected, file, default_subject=default_subject)
-        name, names = path.name or path.resolve().name, _given_names(path)
+        name, names = path.name or path.resolve().name, _take_names(collected, path)
     return _assemble(collected, name, names)
 
 
@@ -161,7 +161,7 @@ def _subject_of(row: Row, of_file: str | None, default: str) -> str:
     return given.strip() if isinstance(given, str) and given.strip() and is_writable(given) else default
 
 
-def _given_names(path: Path) -> dict[str, str]:
+def _take_names(collected: _Collected, path: Path) -> dict[str, str]:
     """Chinese names from `subjects.json` (a list of {"id", "name"}) beside the subjects; empty where there is none."""
     folder = path if path.is_dir() else path.parent
     places = (folder / "subjects.json", folder.parent / "subjects.json") if folder.name == "subjects" else ()
@@ -169,7 +169,8 @@ def _given_names(path: Path) -> dict[str, str]:
     if file is None:
         return {}
     try:
-        entries: object = json.loads(decode_text(file.read_bytes(), file.name)[0])
+        text, encoding = decode_text(file.read_bytes(), file.name)
+        entries: object = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{file.name} is no JSON ({error}); mend or remove it") from error
     if not isinstance(entries, list):
@@ -182,6 +183,9 @@ def _given_names(path: Path) -> dict[str, str]:
     names = {key: name for key, name in pairs if isinstance(key, str) and isinstance(name, str)}
     if broken := next((key for key, name in names.items() if not is_writable(key + name)), None):
         raise DataError(f"{file.name}: the name of {broken!r} holds half of a surrogate pair; restore the character")
+    collected.files.append(SourceFile(name=file.name, path=file, encoding=encoding))
+    if file.parent == folder and not (folder / "subjects").is_dir():
+        collected.ignored = tuple(name for name in collected.ignored if name != file.name)
     return names
 
 

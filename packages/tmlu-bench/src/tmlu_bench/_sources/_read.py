@@ -39,7 +39,8 @@ def read_rows(path: Path, name: str) -> ReadFile:
     Raises:
         DataError: the file cannot be read, or is not what its suffix says.
     """
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return ReadFile(rows=tuple(_parquet(path, name)), encoding=None, blank_is_absent=False)
     try:
         payload = path.read_bytes()
@@ -47,8 +48,8 @@ def read_rows(path: Path, name: str) -> ReadFile:
         raise DataError(f"{name} cannot be read ({error.strerror}); check the file") from error
     text, encoding = decode_text(payload, name)
     readers = {".jsonl": _json_lines, ".json": _json_whole, ".csv": _csv}
-    rows = tuple(readers[path.suffix](text, name))
-    return ReadFile(rows=rows, encoding=encoding, blank_is_absent=path.suffix == ".csv")
+    rows = tuple(readers[suffix](text, name))
+    return ReadFile(rows=rows, encoding=encoding, blank_is_absent=suffix == ".csv")
 
 
 def read_whole_json(path: Path) -> dict[str, object]:

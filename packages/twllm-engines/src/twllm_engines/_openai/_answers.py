@@ -1,6 +1,7 @@
 """What comes back: bodies of answers, read into values; nothing is guessed."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -19,11 +20,16 @@ _FINISH_REASONS = {
     "length": FinishReason.LENGTH,
     "max_tokens": FinishReason.LENGTH,
     "content_filter": FinishReason.CONTENT_FILTER,
+    "refusal": FinishReason.REFUSAL,
     "tool_calls": FinishReason.TOOL_CALL,
     "function_call": FinishReason.TOOL_CALL,
 }
 _THINK, _END_THINK = "<think>", "</think>"
 _ANSWER_STARTS = ("{", "[", "```")
+# -2024-08-06, -20240806, and -0613 or -2411: month and day, or year and month. A size (-4096, -8b) is no date.
+_MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+_DATE = re.compile(rf"-(?:20\d\d-{_MONTH}-{_DAY}|20\d\d{_MONTH}{_DAY}|{_MONTH}{_DAY}|2\d{_MONTH})")
+_MAX_MODEL_CHARS = 80
 # Rounding lets a sure token end slightly above zero on some servers; more than this is no logarithm of a probability.
 _ROUNDING = 1e-3
 
@@ -81,6 +87,23 @@ def read_answer(content: str, question: Question, settings: OpenAISettings) -> R
         case Echo():
             tokens, num_context = _read_echo(rows[0], question, num_written=settings.echo_max_tokens)
             return EchoAnswer(tokens=tokens, num_context=num_context, usage=usage, model=model)
+
+
+def read_bill(content: str) -> tuple[str | None, Usage | None]:
+    """Return the model and the count of tokens that a successful response names, whatever else is wrong with it.
+
+    Args:
+        content: the body.
+
+    Returns:
+        The model's id, at most 80 characters of it, and the count; each None where there is none that makes sense.
+    """
+    try:
+        body = _parse(content)
+    except UnreadableError:
+        return None, None
+    model = body.get("model")
+    return model[:_MAX_MODEL_CHARS] if isinstance(model, str) and model else None, _usage(body.get("usage"))
 
 
 def split_think(text: str) -> tuple[str, str]:
@@ -150,7 +173,8 @@ def _model(body: JsonObject, settings: OpenAISettings) -> str | None:
     if not _is_expected(reported, settings):
         wanted = settings.reported_model or settings.model
         raise _malformed(
-            f"comes from model {reported[:80]!r}, not {wanted!r}; set reported_model if that is the same model"
+            f"comes from model {reported[:_MAX_MODEL_CHARS]!r}, not {wanted!r}; "
+            "set reported_model if that is the same model"
         )
     return reported
 
@@ -158,8 +182,11 @@ def _model(body: JsonObject, settings: OpenAISettings) -> str | None:
 def _is_expected(reported: str, settings: OpenAISettings) -> bool:
     if settings.reported_model is not None:
         return settings.reported_model in {"*", reported}
-    wanted, found = settings.model.rpartition("/")[2], reported.rpartition("/")[2]
-    return found == wanted or found.startswith(f"{wanted}-")
+    wanted_path, _, wanted = settings.model.rpartition("/")
+    found_path, _, found = reported.rpartition("/")
+    if wanted_path and found_path and wanted_path != found_path:
+        return False
+    return found == wanted or (found.startswith(wanted) and _DATE.fullmatch(found, len(wanted)) is not None)
 
 
 def _usage(value: object) -> Usage | None:
@@ -209,8 +236,9 @@ def _completion(
     logprobs = None
     if params.top_logprobs is not None:
         logprobs = tuple(
-            _logprobs(row, params, is_chat=question.is_chat, is_empty=not text)
-            for row, (text, _) in zip(rows, read, strict=True)
+            # A refusal comes with tokens of its own, with those of the text, or without any.
+            _logprobs(row, params, is_chat=question.is_chat, is_empty=not text or reason is FinishReason.REFUSAL)
+            for row, (text, _), reason in zip(rows, read, reasons, strict=True)
         )
     return Completion(
         texts=tuple(texts),
@@ -234,20 +262,26 @@ def _sample(row: dict[str, Any], *, is_chat: bool) -> tuple[str, str]:
         raise _malformed("has a choice without 'message'")
     fields = cast("dict[str, object]", message)
     # Without content there may be a refusal, a call of a tool, or reasoning that took all tokens.
-    text = fields.get("content")
-    text = fields.get("refusal") if text is None else text
+    text = _refusal(fields) or fields.get("content")
     if text is not None and not isinstance(text, str):
         raise _malformed("has a message whose 'content' is no string")
     thought = fields.get("reasoning_content") or fields.get("reasoning")
     return text or "", thought.strip() if isinstance(thought, str) else ""
 
 
+def _refusal(message: object) -> str:
+    """Return what a message says instead of an answer; empty where it does not refuse."""
+    refusal = cast("dict[str, object]", message).get("refusal") if isinstance(message, dict) else None
+    return refusal if isinstance(refusal, str) and refusal.strip() else ""
+
+
 def _finish_reason(row: dict[str, Any]) -> FinishReason:
+    """Return why a choice ended: servers that write a refusal apart from the content say "stop" there."""
     reason = row.get("finish_reason")
     known = _FINISH_REASONS.get(reason) if isinstance(reason, str) else None
     if known is None:
         raise _malformed(f"has the finish reason {str(reason)[:40]!r}, which is not known")
-    return known
+    return FinishReason.REFUSAL if _refusal(row.get("message")) else known
 
 
 def _cut(text: str, stop: Sequence[str]) -> str:
@@ -281,7 +315,7 @@ def _chat_tokens(fields: dict[str, Any]) -> tuple[TokenLogprob, ...]:
             logprob=as_logprob(token["logprob"]),
             top=_best((top["token"], top["logprob"]) for top in token.get("top_logprobs") or ()),
         )
-        for token in fields.get("content") or ()
+        for token in fields.get("content") or fields.get("refusal") or ()
     )
 
 

@@ -43,7 +43,8 @@ class CacheSummary:
     Attributes:
         num_answers: answers kept.
         num_with_request: those whose request is kept, too.
-        ledgers: what all answers of servers took since the file was made, one per currency.
+        ledgers: what all answers of servers took since the file was made, one per currency; how many of them the engine
+            refused is not kept.
     """
 
     num_answers: int
@@ -111,19 +112,27 @@ class AnswerCache:
         """
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", (key, now, request, response))
-            self._connection.execute(
-                _ADD_USAGE,
-                (
-                    usage.model,
-                    currency,
-                    usage.num_answers,
-                    usage.num_without_usage,
-                    usage.num_prompt_tokens,
-                    usage.num_completion_tokens,
-                    usage.num_cached_tokens,
-                    usage.cost,
-                ),
-            )
+            self._add(usage, currency)
+
+    def add_usage(self, usage: ModelUsage, currency: str) -> None:
+        """Add what an answer took that is not kept to the file's totals."""
+        with self._transaction():
+            self._add(usage, currency)
+
+    def _add(self, usage: ModelUsage, currency: str) -> None:
+        self._connection.execute(
+            _ADD_USAGE,
+            (
+                usage.model,
+                currency,
+                usage.num_answers,
+                usage.num_without_usage,
+                usage.num_prompt_tokens,
+                usage.num_completion_tokens,
+                usage.num_cached_tokens,
+                usage.cost,
+            ),
+        )
 
     def purge(self, *, before: float | None = None) -> int:
         """Remove answers made before a time, or all where it is None; what they held is overwritten.

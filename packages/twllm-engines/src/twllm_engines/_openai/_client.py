@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from twllm_engines._ledger import LedgerBook
-from twllm_engines._openai._answers import Reading, UnreadableError, error_code, is_context_overflow, read_answer
+from twllm_engines._openai._answers import (
+    Reading,
+    UnreadableError,
+    error_code,
+    is_context_overflow,
+    read_answer,
+    read_bill,
+)
 from twllm_engines._openai._cache import AnswerCache
 from twllm_engines._openai._clock import Clock
 from twllm_engines._openai._pacing import Window, backoff_seconds, parse_retry_after
@@ -17,7 +24,7 @@ from twllm_engines._openai._requests import Job
 from twllm_engines._openai._secrets import SentSecrets
 from twllm_engines._openai._transport import NoReply, Reply, Transport
 from twllm_engines._settings_openai import OpenAISettings
-from twllm_types import EngineFailure, FailureKind
+from twllm_types import EngineFailure, FailureKind, Usage
 
 Outcome: TypeAlias = Reading | EngineFailure
 
@@ -200,12 +207,27 @@ class Client:
         try:
             reading = self._read(reply.content, job)
         except UnreadableError as error:
+            self._book_refused(reply, spent)
             return _Trouble(kind=error.kind, message=str(error), is_retried=error.is_retried)
         self._answered.add(job.endpoint)
-        if self._tokens is not None and spent is not None and reading.usage is not None:
-            self._tokens.correct(spent, reading.usage.num_prompt_tokens + reading.usage.num_completion_tokens)
+        self._correct(spent, reading.usage)
         self._keep(job, reply, reading)
         return reading
+
+    def _correct(self, spent: list[float] | None, usage: Usage | None) -> None:
+        """Put the tokens that an attempt took in the place of their estimate."""
+        if self._tokens is not None and spent is not None and usage is not None:
+            self._tokens.correct(spent, usage.num_prompt_tokens + usage.num_completion_tokens)
+
+    def _book_refused(self, reply: Reply, spent: list[float] | None) -> None:
+        """Write down what an answer took that cannot be used: the server counts it all the same."""
+        model, usage = read_bill(reply.content)
+        self._correct(spent, usage)
+        if model is None or self._secrets.found_in(reply.content) is not None:
+            model = self._settings.model
+        taken = self._ledger.add_answer(model, usage, is_from_cache=False, is_refused=True)
+        if self._cache is not None:
+            self._cache.add_usage(taken, self._settings.currency)
 
     def _read(self, content: str, job: Job) -> Reading:
         """Read an answer, unless it holds a key.

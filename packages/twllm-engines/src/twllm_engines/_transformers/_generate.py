@@ -18,7 +18,7 @@ from transformers.cache_utils import DynamicCache
 from twllm_engines._transformers._encoding import TextEncoder
 from twllm_engines._transformers._forward import Predictor
 from twllm_engines._transformers._sampling import choose, sampler
-from twllm_engines._transformers._score import is_out_of_memory, no_memory
+from twllm_engines._transformers._score import is_out_of_memory, no_memory, not_a_number
 from twllm_engines._transformers._splits import Ids
 from twllm_engines._transformers._stops import find_stop, num_kept_tokens, tail_length
 from twllm_types import Completion, EngineFailure, FinishReason, SamplingParams, TokenLogprob, Usage
@@ -48,7 +48,7 @@ class Task:
 
 @dataclass(slots=True, kw_only=True)
 class _Sample:
-    """One text being written."""
+    """One text being written; `is_broken` once the model gave it no probabilities."""
 
     task: Task
     random: np.random.Generator
@@ -56,6 +56,7 @@ class _Sample:
     logprobs: list[TokenLogprob] = field(default_factory=list)
     num_written: int = 0
     finish: FinishReason | None = None
+    is_broken: bool = False
     text: str = ""
 
 
@@ -126,7 +127,7 @@ class Writer:
             for task, own in zip(batch, samples, strict=True):
                 for sample in own:
                     self._decode_without_cache(task.prompt, sample)
-        return [(task.index, self._completion(task, own)) for task, own in zip(batch, samples, strict=True)]
+        return [(task.index, self._answer(task, own)) for task, own in zip(batch, samples, strict=True)]
 
     def _samples(self, task: Task) -> list[_Sample]:
         return [
@@ -147,7 +148,7 @@ class Writer:
         logits_BV = logits_BV[torch.tensor(places, device=logits_BV.device)]
         while True:
             tokens = self._advance(rows, logits_BV)
-            alive = [row for row, sample in enumerate(rows) if sample.finish is None]
+            alive = [row for row, sample in enumerate(rows) if not _has_ended(sample)]
             if not alive:
                 return
             # rows that have ended leave the batch; in the first round `places` repeats a prompt for each of its samples
@@ -163,15 +164,22 @@ class Writer:
 
     def _decode_without_cache(self, prompt: Ids, sample: _Sample) -> None:
         """Write one sample, reading everything again for each token: right for every model, and slow."""
-        while sample.finish is None:
+        while not _has_ended(sample):
             whole = np.concatenate([prompt, np.array(sample.ids, dtype=np.int32)])
             self._advance([sample], self.predictor.predict([whole], [(0, len(whole) - 1)]))
 
-    def _advance(self, rows: Sequence[_Sample], logits_BV: Tensor) -> list[int]:
-        """Give every row its next token; return them."""
+    def _advance(self, rows: Sequence[_Sample], logits_BV: Tensor) -> list[int | None]:
+        """Give every row its next token; return them, None for a row that has no probabilities.
+
+        One such row breaks all samples of its request.
+        """
         tokens = choose(logits_BV, [row.task.params for row in rows], [row.random.random() for row in rows])
-        for row, token in enumerate(tokens):
-            self._accept(rows[row], token, logits_BV[row])
+        broken = {sample.task.index for sample, token in zip(rows, tokens, strict=True) if token is None}
+        for row, (sample, token) in enumerate(zip(rows, tokens, strict=True)):
+            if token is None or sample.task.index in broken:
+                sample.is_broken = True
+            else:
+                self._accept(sample, token, logits_BV[row])
         return tokens
 
     def _accept(self, sample: _Sample, token: int, logits_V: Tensor) -> None:
@@ -222,7 +230,9 @@ class Writer:
         own = min(float(logprobs_V[token]), 0.0)
         return TokenLogprob(token=self.encoder.decode([token], keep_special=True), logprob=own, top=top)
 
-    def _completion(self, task: Task, samples: Sequence[_Sample]) -> Completion:
+    def _answer(self, task: Task, samples: Sequence[_Sample]) -> Completion | EngineFailure:
+        if any(sample.is_broken for sample in samples):
+            return not_a_number()
         asked = task.params.top_logprobs is not None
         return Completion(
             texts=tuple(sample.text for sample in samples),
@@ -244,3 +254,7 @@ class Writer:
             mask_BS[row, longest - len(prompt) :] = 1
         device = self.predictor.device
         return torch.from_numpy(tokens_BS).to(device), torch.from_numpy(mask_BS).to(device)
+
+
+def _has_ended(sample: _Sample) -> bool:
+    return sample.is_broken or sample.finish is not None

@@ -14,11 +14,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTra
 from transformers.utils import logging
 
 from twllm_engines._settings import TOKENIZER_TEMPLATE, TransformersSettings
-from twllm_engines._transformers._weights import ModelFiles, find_files, hash_files, hash_text, tokenizer_files
+from twllm_engines._transformers._locate import locate, one_line
+from twllm_engines._transformers._weights import ModelFiles, hash_files, hash_text, hash_tokenizer
 from twllm_types import ConfigError, ModelIdentity
 
-# Pickled files are never fetched.
-_HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What loading a model raises where files, names or settings do not fit together.
 _LOADING_ERRORS = (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError)
@@ -55,7 +54,12 @@ def load(settings: TransformersSettings) -> Loaded:
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
     template = _read_template(settings.chat_template)
-    files = _locate(settings.model, revision=settings.revision, gguf_file=settings.gguf_file)
+    files = locate(
+        settings.model,
+        revision=settings.revision,
+        gguf_file=settings.gguf_file,
+        with_code=settings.trust_remote_code,
+    )
     tokenizer, tokenizer_sha256 = _load_tokenizer(settings, files)
     if settings.chat_template is None:
         tokenizer.chat_template = None
@@ -108,27 +112,6 @@ def _read_template(chat_template: str | None) -> str | None:
     return path.read_text(encoding="utf-8")
 
 
-def _locate(model: str, *, revision: str | None, gguf_file: str | None) -> ModelFiles:
-    folder = Path(model)
-    if folder.is_dir():
-        return find_files(folder, gguf_file=gguf_file)
-    # A name that cannot be a hub id is a path: no network is asked for it.
-    if folder.is_absolute() or model.startswith(".") or model.count("/") > 1:
-        raise ConfigError(f"there is no folder {model}; give a folder that exists, or a hub id")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    patterns = [*_HUB_FILES, gguf_file] if gguf_file else _HUB_FILES
-    try:
-        found = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ConfigError(
-            f"{model!r} is no folder here and cannot be had from the hub ({_line(error)}); "
-            "give a folder, or an id that exists and may be read"
-        ) from error
-    return find_files(found, gguf_file=gguf_file, revision=found.name)
-
-
 def _load_tokenizer(settings: TransformersSettings, files: ModelFiles) -> tuple[PreTrainedTokenizerBase, str]:
     if settings.tokenizer is None:
         folder, options = files.folder, {"gguf_file": files.gguf_file} if files.gguf_file else {}
@@ -138,14 +121,9 @@ def _load_tokenizer(settings: TransformersSettings, files: ModelFiles) -> tuple[
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=settings.trust_remote_code, **options)
     except _LOADING_ERRORS as error:
-        raise ConfigError(f"{name}: the tokenizer cannot be loaded ({_line(error)})") from error
+        raise ConfigError(f"{name}: the tokenizer cannot be loaded ({one_line(error)})") from error
     # A GGUF file is its own tokenizer: what was built from it is hashed.
-    found = () if options else tokenizer_files(folder)
-    if found:
-        return tokenizer, hash_files(found)
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    serial = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
-    return tokenizer, hash_text(serial)
+    return tokenizer, hash_tokenizer(tokenizer, None if options else folder)
 
 
 def _load_model(settings: TransformersSettings, files: ModelFiles, dtype: str) -> PreTrainedModel:
@@ -168,7 +146,7 @@ def _load_model(settings: TransformersSettings, files: ModelFiles, dtype: str) -
             return AutoModelForCausalLM.from_pretrained(files.folder, **options)
     except _LOADING_ERRORS as error:
         fix = "" if settings.trust_remote_code else "; a model with code of its own needs trust_remote_code: true"
-        raise ConfigError(f"{settings.model}: the model cannot be loaded ({_line(error)}){fix}") from error
+        raise ConfigError(f"{settings.model}: the model cannot be loaded ({one_line(error)}){fix}") from error
 
 
 @contextmanager
@@ -181,7 +159,3 @@ def _quiet() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

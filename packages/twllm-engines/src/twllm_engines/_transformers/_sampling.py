@@ -7,6 +7,7 @@ Shapes: B rows, V vocabulary.
 # pyright: standard
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 import torch
@@ -29,8 +30,8 @@ def sampler(params: SamplingParams, *, sample: int, engine_seed: int, request_nu
     return np.random.default_rng([_UNNAMED, engine_seed, request_number, sample])
 
 
-def choose(logits_BV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]) -> list[int]:
-    """Choose one token per row.
+def choose(logits_BV: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]) -> list[int | None]:
+    """Choose one token per row; None where the row has no probabilities: NaN or +inf among its logits, or all -inf.
 
     Temperature 0 takes the most likely token. Otherwise the logits are divided by the temperature, cut to the `top_k`
     most likely, then to the smallest set of them that holds `top_p` of the probability, and the token is where the
@@ -41,11 +42,16 @@ def choose(logits_BV: Tensor, params: Sequence[SamplingParams], uniforms: Sequen
         params: one per row.
         uniforms: one per row, in [0, 1).
     """
-    best = logits_BV.argmax(-1).tolist()
-    return [
-        int(best[row]) if how.temperature == 0 else _draw(logits_BV[row], how, uniforms[row])
-        for row, how in enumerate(params)
-    ]
+    # the largest value of a row with NaN is NaN, so one pass finds both the token and the fault
+    values_B, ids_B = logits_BV.max(-1)
+    values, best = values_B.tolist(), ids_B.tolist()
+    chosen: list[int | None] = []
+    for row, how in enumerate(params):
+        if not isfinite(values[row]):
+            chosen.append(None)
+        else:
+            chosen.append(best[row] if how.temperature == 0 else _draw(logits_BV[row], how, uniforms[row]))
+    return chosen
 
 
 def _draw(logits_V: Tensor, params: SamplingParams, uniform: float) -> int:

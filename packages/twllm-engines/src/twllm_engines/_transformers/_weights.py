@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twllm_types import ConfigError
 
@@ -88,6 +89,15 @@ def hash_text(text: str) -> str:
 def tokenizer_files(folder: Path) -> tuple[Path, ...]:
     """Return the files that make up the tokenizer in a folder; none where it is part of the weights."""
     return tuple(folder / name for name in _TOKENIZER_FILES if (folder / name).is_file())
+
+
+def hash_tokenizer(tokenizer: Any, folder: Path | None) -> str:
+    """Hash a tokenizer: its files in a folder, else, where it came from elsewhere, what was built from them."""
+    found = () if folder is None else tokenizer_files(folder)
+    if found:
+        return hash_files(found)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return hash_text(backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items())))
 
 
 def _hash_file(path: Path) -> str:
