@@ -54,6 +54,16 @@ def test_reader_that_leaves_stops_the_stream(bench: Bench) -> None:
     assert len(bench.server.seen) <= num_seen + 3
 
 
+def test_reader_that_stands_still_holds_back_the_requests_beyond_the_limit(bench: Bench) -> None:
+    with bench.engine(max_in_flight=4) as engine, bench.engine(max_in_flight=1) as other:
+        answers = engine.stream([chat(str(at)) for at in range(200)])
+        next(answers)
+        # in the time of these, a stream without bounds would send many more of its own
+        other.generate([chat(f"other {at}") for at in range(30)])
+        assert len(bench.server.seen) - 30 <= 4
+        assert len(list(answers)) == 199
+
+
 def test_stream_sends_nothing_before_the_first_answer_is_asked_for(bench: Bench) -> None:
     with bench.engine() as engine:
         answers = engine.stream([chat()])

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -91,8 +91,12 @@ class Client:
         self._answered: set[str] = set()
         self._general: dict[str, _Trouble] = {}
 
-    async def run(self, jobs: Sequence[Job], give: Callable[[tuple[int, Outcome]], object]) -> None:
-        """Send all jobs and give each outcome as it comes, with the job's index."""
+    async def run(self, jobs: Sequence[Job], give: Callable[[tuple[int, Outcome]], Awaitable[None]]) -> None:
+        """Send all jobs and give each outcome as it comes, with the job's index.
+
+        A worker sends its next job when its last outcome was taken. So what was sent and not yet taken, which a kill
+        of the reader loses, is never more than `max_in_flight` jobs.
+        """
         waiting = iter(jobs)
         self._general.clear()
         try:
@@ -109,19 +113,16 @@ class Client:
         if self._cache is not None:
             self._cache.close()
 
-    async def _work(self, waiting: Iterator[Job], give: Callable[[tuple[int, Outcome]], object]) -> None:
+    async def _work(self, waiting: Iterator[Job], give: Callable[[tuple[int, Outcome]], Awaitable[None]]) -> None:
         for job in waiting:
             outcome = self._from_cache(job)
             if outcome is None:
                 # The slots are the engine's: streams that run at once share them.
                 async with self._slots:
                     outcome = await self._ask(job)
-            else:
-                # Let the other workers send while this one finds all its answers in the cache.
-                await asyncio.sleep(0)
             if isinstance(outcome, EngineFailure):
                 self._ledger.add_failure()
-            give((job.index, outcome))
+            await give((job.index, outcome))
 
     def _from_cache(self, job: Job) -> Reading | None:
         if self._cache is None or job.key is None:

@@ -172,15 +172,24 @@ class OpenAIEngine(EngineBase):
     def _outcomes(self, jobs: list[Job]) -> Generator[tuple[int, Outcome]]:
         if not jobs:
             return
-        results: queue.SimpleQueue[tuple[int, Outcome] | None] = queue.SimpleQueue()
-        future = self._loop.start(lambda client: client.run(jobs, results.put))
+        results: queue.SimpleQueue[tuple[tuple[int, Outcome], asyncio.Future[None]] | None] = queue.SimpleQueue()
+
+        def give(item: tuple[int, Outcome]) -> asyncio.Future[None]:
+            taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            results.put((item, taken))
+            return taken
+
+        future = self._loop.start(lambda client: client.run(jobs, give))
         # None wakes the reader when all is done, and when the loop failed.
         future.add_done_callback(lambda _: results.put(None))
         try:
-            while (item := results.get()) is not None:
+            while (found := results.get()) is not None:
+                item, taken = found
                 if not isinstance(item[1], EngineFailure):
                     self._reported = self._reported or item[1].model
                 yield item
+                # The reader asks for more, so it has done with this one.
+                self._loop.resolve(taken)
             if future.cancelled():
                 raise EngineError("openai: the engine was closed while it answered; keep it open until the end")
             future.result()
@@ -222,6 +231,12 @@ class _LoopThread:
             future.add_done_callback(self._running.discard)
             return future
 
+    def resolve(self, waiting: asyncio.Future[None]) -> None:
+        """Let the task go on that waits for this; nothing where it was stopped before."""
+        # the loop is closed when the engine is
+        with suppress(RuntimeError):
+            waiting.get_loop().call_soon_threadsafe(_finish, waiting)
+
     def close(self) -> None:
         """Stop everything; a second call does nothing."""
         with self._lock:
@@ -239,6 +254,11 @@ class _LoopThread:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def _finish(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 async def _settle() -> None:
