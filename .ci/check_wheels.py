@@ -14,6 +14,7 @@ from pathlib import Path
 
 # a first real use of each command, beyond --help: what a missing dependency would break
 FIRST_USES = {
+    "llm-eval": ("baselines", "ratings.jsonl", "--output", "out"),
     "taiwan-llm": ("quickstart", "--output", "out"),
     "tmlu-bench": ("validate", "exam"),
     "tw-corpus": ("curate", "page.html", "--output", "out"),
@@ -30,6 +31,17 @@ QUESTION = {
     "answer": "B",
     "explanation": "一加一等於二。",
 }
+RATINGS = [
+    {
+        "id": str(number),
+        "context": [["user", f"第{number}句話"]],
+        "response": "好" * number,
+        "references": ["好的"],
+        "human": {"relevance": [number % 5, 3]},
+        "scale": {"relevance": [0, 5]},
+    }
+    for number in range(1, 7)
+]
 PAGE = "<html><head><title>測試</title></head><body><p>早上的市場很熱鬧，賣菜的阿姨一邊招呼一邊算錢。</p></body>"
 
 
@@ -62,6 +74,7 @@ def check(wheel: Path, dist: Path) -> None:
         (environment / "page.html").write_text(PAGE, encoding="utf-8")
         (environment / "exam").mkdir()
         (environment / "exam" / "sums_test.jsonl").write_text(json.dumps(QUESTION) + "\n", encoding="utf-8")
+        (environment / "ratings.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in RATINGS), encoding="utf-8")
         for command in commands:
             run(str(environment / "bin" / command), "--help")
             if command in HELP_ONLY:

@@ -13,6 +13,7 @@ PACKAGES = sorted(path.parent for path in ROOT.glob("*/*/src/*/__init__.py"))
 NAMES = [path.name for path in PACKAGES]
 # each with the subcommand that a newcomer calls first
 COMMANDS = {
+    "llm-eval": "judge",
     "taiwan-llm": "quickstart",
     "tmlu-bench": "run",
     "tw-corpus": "curate",
@@ -22,7 +23,15 @@ COMMANDS = {
 
 
 def test_packages_are_found() -> None:
-    assert {"tmlu_bench", "tw_corpus", "twllm_engines", "twllm_pipeline", "twllm_runs", "twllm_types"} <= set(NAMES)
+    assert {
+        "llm_eval",
+        "tmlu_bench",
+        "tw_corpus",
+        "twllm_engines",
+        "twllm_pipeline",
+        "twllm_runs",
+        "twllm_types",
+    } <= set(NAMES)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=NAMES)
@@ -55,6 +64,7 @@ def test_package_is_marked_as_typed(package: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "heavy"),
     [
+        ("llm_eval", ("jinja2", "numpy", "torch")),
         ("twllm_types", ("numpy", "pydantic")),
         ("twllm_runs", ("numpy", "jinja2", "torch")),
         ("tw_corpus", ("datatrove", "pyarrow", "torch", "trafilatura", "huggingface_hub")),

@@ -40,6 +40,7 @@ def test_quickstart_ends_clean_and_names_a_report_that_stands_alone(
     assert 'src="http' not in page
     assert "corpus/report.html" in page
     assert "exam/report.html" in page
+    assert "judge/report.html" in page
     assert "documents kept" in (output / "corpus" / "report.html").read_text(encoding="utf-8")
 
 
@@ -99,6 +100,23 @@ def test_quickstart_exam_is_a_set_that_its_own_checks_pass() -> None:
     assert {subject.id: (len(subject.test), len(subject.dev)) for subject in questions.subjects} == dict.fromkeys(
         ("chinese_usage", "everyday_mathematics", "taiwan_geography"), (10, 5)
     )
+
+
+def test_quickstart_judgements_are_read_whole_and_said_to_be_recorded(
+    quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    output, done = quickstart
+    summary = json.loads((output / "judge" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["reported_models"] == {"written by hand": 12}
+    assert (summary["all"]["num_judgements"], summary["all"]["failures"]) == (12, {})
+    assert "are replayed; no model judged here" in (output / "report.html").read_text(encoding="utf-8")
+    assert "recorded answers, written by hand; no model judged" in done.stdout
+
+
+def test_quickstart_recorded_judgements_are_what_the_tool_makes_of_their_source(tmp_path: Path) -> None:
+    tool = Path(__file__).parents[1] / "tools" / "build_judge_sample.py"
+    subprocess.run([sys.executable, tool, "--output", tmp_path], check=True, capture_output=True, timeout=120)
+    assert (tmp_path / "recorded.jsonl").read_bytes() == (SAMPLE / "judge" / "recorded.jsonl").read_bytes()
 
 
 def test_quickstart_again_does_nothing_and_names_the_report(

@@ -12,7 +12,7 @@ app = make_app(
 
 @app.command
 def quickstart(*, output: Path = Path("quickstart"), workers: int = 2) -> ExitCode:
-    """Curate a small sample corpus, put a small exam to a tiny model, and end with a report to open.
+    """Curate a sample corpus, examine a tiny model, read recorded judgements, and end with a report to open.
 
     Needs no GPU, no network and no data of yours. Killed at any moment, the same command goes on.
 

@@ -1,4 +1,4 @@
-"""The quickstart: the sample corpus through `tw-corpus`, and a small exam of a tiny model through `tmlu-bench`."""
+"""The quickstart: a sample corpus through `tw-corpus`, an exam through `tmlu-bench`, judgements through `llm-eval`."""
 # pyarrow ships no types
 # pyright: standard
 
@@ -12,12 +12,13 @@ from twllm_runs import Progress, RunState, open_run, write_text_atomic
 from twllm_types import JsonObject
 
 if TYPE_CHECKING:
+    from llm_eval.jobs import JudgeRun
     from tmlu_bench.exam import ExamRun
     from tw_corpus.curation import Curation
 
 _SEED = 0
 _NUM_SHOTS = 5
-_PACKAGES = ("twllm-pipeline", "tw-corpus", "tmlu-bench", "twllm-engines", "torch", "transformers")
+_PACKAGES = ("twllm-pipeline", "tw-corpus", "tmlu-bench", "llm-eval", "twllm-engines", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +26,18 @@ class Quickstart:
     """A finished quickstart.
 
     Attributes:
-        folder: holds one run folder per stage (`corpus`, `exam`), the tiny model, and `report.html`.
+        folder: holds one run folder per stage (`corpus`, `exam`, `judge`), the tiny model, and `report.html`.
         state: what was found on opening.
         curation: of the sample corpus.
         exam: of the tiny model.
+        judgements: of the sample's answers, served from a recording.
     """
 
     folder: Path
     state: RunState
     curation: "Curation"
     exam: "ExamRun"
+    judgements: "JudgeRun"
 
     @property
     def report(self) -> Path:
@@ -43,8 +46,8 @@ class Quickstart:
 
     @property
     def num_faults(self) -> int:
-        """Records and questions that failed, in all stages."""
-        return self.curation.num_faults + self.exam.num_faults
+        """Records, questions and judgements that failed, in all stages."""
+        return self.curation.num_faults + self.exam.num_faults + self.judgements.num_faults
 
 
 def quickstart(*, output: Path, workers: int, progress: Progress) -> Quickstart:
@@ -56,7 +59,7 @@ def quickstart(*, output: Path, workers: int, progress: Progress) -> Quickstart:
         progress: display.
 
     Raises:
-        TwllmError: as `tw_corpus.curation.curate` and `tmlu_bench.exam.run_exam`.
+        TwllmError: as `tw_corpus.curation.curate`, `tmlu_bench.exam.run_exam` and `llm_eval.jobs.run_judge`.
     """
     from twllm_pipeline._report import render_quickstart
 
@@ -72,10 +75,11 @@ def quickstart(*, output: Path, workers: int, progress: Progress) -> Quickstart:
     ) as run:
         curation = _curate(output / "corpus", workers, progress)
         exam = _examine(output, progress)
-        done = Quickstart(folder=output, state=run.state, curation=curation, exam=exam)
+        judgements = _judge(output / "judge", progress)
+        done = Quickstart(folder=output, state=run.state, curation=curation, exam=exam, judgements=judgements)
         if run.state is not RunState.FINISHED:
-            write_text_atomic(done.report, render_quickstart(run.manifest, curation, exam))
-            run.finish(_summary(curation, exam), num_faults=done.num_faults)
+            write_text_atomic(done.report, render_quickstart(run.manifest, curation, exam, judgements))
+            run.finish(_summary(curation, exam, judgements), num_faults=done.num_faults)
         return done
 
 
@@ -109,6 +113,25 @@ def _examine(output: Path, progress: Progress) -> "ExamRun":
         return run_exam(engine, load_questions(exam), settings, output=output / "exam", progress=progress)
 
 
+def _judge(output: Path, progress: Progress) -> "JudgeRun":
+    from llm_eval import load_items
+    from llm_eval.jobs import run_judge
+    from twllm_engines import ReplaySettings, load_engine
+    from twllm_pipeline._judge_sample import judge_settings
+
+    with resources.as_file(resources.files("twllm_pipeline") / "sample" / "judge") as sample:
+        items_file = sample / "items.jsonl"
+        with load_engine(ReplaySettings(file=sample / "recorded.jsonl")) as engine:
+            return run_judge(
+                engine,
+                load_items(items_file),
+                judge_settings(),
+                output=output,
+                progress=progress,
+                items_file=items_file,
+            )
+
+
 def _texts(documents: Path) -> Iterator[str]:
     import pyarrow.parquet as pq
 
@@ -116,7 +139,12 @@ def _texts(documents: Path) -> Iterator[str]:
         yield from pq.read_table(path, columns=["text"])["text"].to_pylist()
 
 
-def _summary(curation: "Curation", exam: "ExamRun") -> JsonObject:
+def _summary(curation: "Curation", exam: "ExamRun", judgements: "JudgeRun") -> JsonObject:
+    from llm_eval.jobs import judge_summary_to_json
     from tmlu_bench.exam import summary_to_json
 
-    return {"corpus": curation.summary["counts"], "exam": summary_to_json(exam.summary)}
+    return {
+        "corpus": curation.summary["counts"],
+        "exam": summary_to_json(exam.summary),
+        "judge": judge_summary_to_json(judgements.summary),
+    }

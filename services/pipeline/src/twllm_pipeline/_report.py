@@ -2,10 +2,25 @@
 
 from typing import TYPE_CHECKING, Any
 
-from twllm_runs.report import Bar, Bars, Fact, Figure, Figures, Link, Links, Prose, Report, Section, render_report
+from twllm_runs.report import (
+    Bar,
+    Bars,
+    Fact,
+    Figure,
+    Figures,
+    IntervalRow,
+    Intervals,
+    Link,
+    Links,
+    Prose,
+    Report,
+    Section,
+    render_report,
+)
 from twllm_types import RunManifest
 
 if TYPE_CHECKING:
+    from llm_eval.jobs import JudgeRun
     from tmlu_bench.exam import ExamRun
     from tw_corpus.curation import Curation
 
@@ -16,20 +31,27 @@ _ABOUT_THE_MODEL = (
 )
 
 
-def render_quickstart(manifest: RunManifest, curation: "Curation", exam: "ExamRun") -> str:
+_ABOUT_THE_JUDGE = (
+    "Recorded: the judge's answers were written by hand for this sample and are replayed; no model judged here. The "
+    "stage shows prompts, parsing and figures, and says nothing of any judge."
+)
+
+
+def render_quickstart(manifest: RunManifest, curation: "Curation", exam: "ExamRun", judgements: "JudgeRun") -> str:
     """Return `report.html`.
 
     Args:
         manifest: of the quickstart.
         curation: finished.
         exam: finished.
+        judgements: finished.
     """
     return render_report(
         Report(
             title="taiwan-llm: quickstart",
-            subtitle="From raw pages to a curated corpus and an examined model, on what ships with the package",
+            subtitle="A curated corpus, an examined model and judged answers, on what ships with the package",
             facts=tuple(Fact(name=name, value=version) for name, version in sorted(manifest.packages.items())),
-            sections=(_corpus(curation), _exam(exam)),
+            sections=(_corpus(curation), _exam(exam), _judge(judgements)),
         )
     )
 
@@ -76,5 +98,22 @@ def _exam(exam: "ExamRun") -> Section:
             Figures(items=tuple(figures)),
             Bars(title="Outcomes", series=outcomes, bars=(Bar(label="questions", values=numbers),), unit="questions"),
             Links(links=(Link(path="exam/report.html", label="report of the exam"),)),
+        ),
+    )
+
+
+def _judge(judgements: "JudgeRun") -> Section:
+    rows = tuple(
+        IntervalRow(label=group.name, estimate=group.overall)
+        for group in judgements.summary.systems
+        if group.overall is not None
+    )
+    return Section(
+        title="3. Judge (llm-eval), recorded",
+        intro="Twelve invented answers of three invented systems; four dimensions in one call, scores from 0 to 5.",
+        blocks=(
+            Prose(paragraphs=(_ABOUT_THE_JUDGE,)),
+            Intervals(title="Overall score by system", rows=rows, note="mean of the four dimensions"),
+            Links(links=(Link(path="judge/report.html", label="report of the judge"),)),
         ),
     )

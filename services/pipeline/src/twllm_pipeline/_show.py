@@ -2,6 +2,7 @@
 
 from rich.console import Console
 
+from llm_eval.jobs import show_judge_run
 from tmlu_bench.exam import show_exam
 from tw_corpus.curation import show_curation
 from twllm_pipeline._quickstart import Quickstart
@@ -12,6 +13,8 @@ def show_quickstart(console: Console, done: Quickstart) -> None:
     """Print the figures of each stage and where to look."""
     show_curation(console, done.curation)
     show_exam(console, done.exam)
+    console.print("judge: recorded answers, written by hand; no model judged")
+    show_judge_run(console, done.judgements)
     if done.state is RunState.FINISHED:
         console.print("This quickstart was finished before; nothing was done.")
     console.print(f"Open {done.report}", soft_wrap=True)
