@@ -55,19 +55,19 @@ def line(name: str, exam: ExamRun, seconds: float) -> str:
 
 def report(lines: Sequence[str], questions: QuestionSet) -> str:
     """The page."""
-    machine = hardware()
+    machine, day = hardware(), datetime.now(UTC).date()
+    size = f"{questions.num_questions:,} questions in {len(questions.subjects)} subjects"
     return "\n".join(
         [
             "# TMMLU v1 with two small models",
             "",
             "Measured on the subset named in this report.",
             "",
-            "- Command: `TWLLM_DATA=... uv run python benchmarks/tmlu_bench/tmmlu.py`, "
-            f"{datetime.now(UTC).date().isoformat()}",
-            f"- Hardware: {machine['cores']} cores ({machine['processor']}); load average {os.getloadavg()[0]:.1f} after",
+            f"- Command: `TWLLM_DATA=... uv run python benchmarks/tmlu_bench/tmmlu.py`, {day}",
+            f"- Hardware: {machine['cores']} cores ({machine['processor']}); load {os.getloadavg()[0]:.1f} after",
             f"- tmlu-bench {version('tmlu-bench')}, transformers {version('transformers')}, float32",
-            f"- Data: tmmlu, {questions.num_questions:,} questions in {len(questions.subjects)} subjects, "
-            f"{len(questions.faults)} faulty rows; protocol tmlu-direct, no shots, options ranked by log-probability",
+            f"- Data: tmmlu, {size}, {len(questions.faults)} faulty rows",
+            "- Protocol tmlu-direct, no shots, options ranked by log-probability",
             "- Tiny model: as the quickstart's, two layers, random weights; SmolLM2-135M-Instruct: Q4_1, made float32",
             "",
             "| model | questions | outcomes | accuracy, micro | chance | seconds |",

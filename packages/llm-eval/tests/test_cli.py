@@ -162,6 +162,19 @@ def test_judge_of_bad_items_names_file_and_line(tmp_path: Path, command: Command
     assert message in err
 
 
+def test_judge_of_samples_that_cannot_be_read_ends_with_faults(items: Path, tmp_path: Path, command: Command) -> None:
+    settings = make_settings(dimensions=["content"], score_method="sampled", num_samples=2, temperature=1.0)
+    engine = FakeJudge(answer=lambda _text, seed: '{"content": 3}' if seed == 0 else "?")
+    recording = record(items, tmp_path / "recorded", engine, settings)
+    code, out, _ = command(
+        *("judge", items, "--engine", f"replay:{recording}", "--output", tmp_path / "run"),
+        *("--dimensions", "content", "--score-method", "sampled", "--num-samples", 2, "--temperature", 1),
+    )
+    assert code == 3
+    assert "16 judgements, 0 failed" in out
+    assert "16 of 32 samples of scored judgements could not be read" in out
+
+
 def test_pairwise_of_a_recording_prints_outcomes_and_bias(tmp_path: Path, command: Command) -> None:
     paths = [
         write_rows(tmp_path / f"{name}.jsonl", (item_to_json(item) for item in ITEMS if item.system == name))

@@ -60,6 +60,23 @@ def test_check_of_failures_above_the_share_fails(tmp_path: Path) -> None:
     assert (line.passed, line.tested) == (True, pytest.approx(1 / 12))
 
 
+def test_check_counts_samples_that_could_not_be_read(tmp_path: Path) -> None:
+    choices = {"score_method": "sampled", "num_samples": 5, "temperature": 1.0}
+    # Sample 0 of each five cannot be read.
+    engine = FakeJudge(answer=lambda text, seed: "none" if seed == 0 else answer_by_hash(text, seed))
+    run = judged(tmp_path / "run", engine=engine, **choices)
+    (line,) = check_run(run, GateRules()).lines
+    assert (line.passed, line.tested) == (False, 0.2)
+    assert check_run(run, GateRules(max_failure_share=0.2)).passed
+    # One judgement of twelve fails whole: (11 / 5 + 1) / 12.
+    engine = FakeJudge(
+        answer=lambda text, seed: "none" if seed == 0 or "第3件事" in text else answer_by_hash(text, seed)
+    )
+    (line,) = check_run(judged(tmp_path / "other", engine=engine, **choices), GateRules(max_failure_share=0.3)).lines
+    assert (line.passed, line.tested) == (True, pytest.approx((11 / 5 + 1) / 12))
+    assert line.estimate.mean == pytest.approx(line.tested)
+
+
 def test_check_where_nothing_was_scored_fails(tmp_path: Path) -> None:
     run = judged(tmp_path / "run", lambda _number: None)
     result = check_run(run, GateRules(minimums={"content": 0.0}, max_failure_share=1.0))

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent / "importable"))
 
 from judge_fakes import FakeJudge, answer_by_hash, make_items
 
-from llm_eval._items import JudgeItem
+from llm_eval._items import JudgeItem, Turn
 from llm_eval._judge import make_settings
 from llm_eval._judge_run import JudgeRun, run_judge
 from llm_eval._judge_settings import JudgeSettings, RetryPolicy
@@ -84,6 +84,29 @@ def test_run_sums_up_dimensions_systems_and_paired_differences(tmp_path: Path) -
     assert len(summary.differences) == 5
 
 
+def test_run_of_systems_without_shared_contexts_tests_and_corrects_only_those_that_share(tmp_path: Path) -> None:
+    strangers = [
+        replace(item, id=f"third-{at}", system="third", context=(Turn(speaker=None, text=f"別的話題{at}"),))
+        for at, item in enumerate(ITEMS[:4])
+    ]
+    # One context shared with "good" and "short" is no sample.
+    one = replace(ITEMS[0], id="fourth-0", system="fourth")
+    run(tmp_path / "run", items=(*ITEMS, *strangers, one))
+    run(tmp_path / "two")
+    found = {
+        (row["first"], row["second"]): row
+        for row in summary_of(tmp_path / "run")["differences"]
+        if row["dimension"] == "overall"
+    }
+    assert len(found) == 6
+    tested = found.pop(("good", "short"))
+    (alone,) = (row for row in summary_of(tmp_path / "two")["differences"] if row["dimension"] == "overall")
+    assert tested == alone
+    assert tested["p_holm"] == tested["p_value"] < 0.05
+    assert {(row["p_value"], row["p_holm"]) for row in found.values()} == {(None, None)}
+    assert sorted(row["difference"]["n"] for row in found.values()) == [0, 0, 0, 1, 1]
+
+
 def test_run_weighs_dimensions_as_told(tmp_path: Path) -> None:
     weighted = make_settings(weights={"content": 3, "grammar": 0})
     summary = run(tmp_path / "run", settings=weighted).summary
@@ -114,6 +137,25 @@ def test_run_with_failures_counts_them_and_makes_no_number_of_them(tmp_path: Pat
     assert (summary["all"]["overall"]["n"], summary["all"]["overall"]["num_unscored"]) == (16, 4)
     (difference,) = (row for row in summary["differences"] if row["dimension"] == "overall")
     assert difference["difference"]["n"] == 8
+
+
+def test_run_of_samples_counts_those_that_cannot_be_read_as_faults(tmp_path: Path) -> None:
+    settings = make_settings(
+        dimensions=["content", "grammar"], score_method="sampled", num_samples=5, temperature=1.0, style="structured"
+    )
+
+    def answer(text: str, seed: int | None) -> str:
+        return answer_by_hash(text, seed) if seed == 0 and "第0件事" not in text else "?"
+
+    judged = run(tmp_path / "run", FakeJudge(answer=answer), settings)
+    summary = summary_of(tmp_path / "run")["all"]
+    # Both judgements of the first context fail; of the other 18 one sample in five is read.
+    assert (summary["num_failed"], summary["num_samples"], summary["num_failed_samples"]) == (2, 90, 72)
+    assert judged.num_faults == 74
+    assert [group.num_failed_samples for group in judged.summary.systems] == [36, 36]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "72 of 90 samples of scored judgements could not be read" in page
+    assert "4 of 5 samples could not be read" in page
 
 
 def test_run_where_everything_fails_has_no_means(tmp_path: Path) -> None:

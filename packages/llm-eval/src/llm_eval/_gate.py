@@ -7,12 +7,14 @@ tests the mean instead.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from math import isfinite
 from pathlib import Path
 
 from llm_eval._judge_settings import OVERALL
 from llm_eval._judge_stored import StoredJudgeRun, read_judge_run
-from llm_eval._judge_summary import ItemScore, cluster_labels, item_scores
+from llm_eval._judge_summary import ItemScore, cluster_labels, item_scores, sample_counts
+from llm_eval._judgements import Judgement
 from twllm_runs.statistics import mean_estimate, paired_difference, proportion_estimate
 from twllm_types import ArtifactError, ConfigError, Estimate, EstimateUnit, FrozenDict
 
@@ -37,7 +39,8 @@ class GateRules:
     Attributes:
         minimums: least mean score by dimension, `overall` among them.
         margins: by dimension, how much lower than the baseline a score may be, >= 0.
-        max_failure_share: most judgements that may fail, in [0, 1].
+        max_failure_share: most judgements that may fail, in [0, 1]; one of several samples counts by the share of its
+            samples that could not be read.
         by_mean: test means instead of the ends of their intervals.
         allow_different: compare with a baseline of another judge; the result says what differs.
         level: coverage of the intervals, in (0, 1).
@@ -108,14 +111,17 @@ class GateResult:
 def check_run(folder: Path, rules: GateRules, *, baseline: Path | None = None) -> GateResult:
     """Test a finished run.
 
+    The share of failures is always tested, against `GateRules.max_failure_share`, so there is one line at least. A test
+    whose figure does not exist, since nothing was scored, fails.
+
     Args:
         folder: of the run.
         rules: what it must reach.
         baseline: folder of the run that `margins` compare with, on the items that both hold, pair by pair.
 
     Raises:
-        ConfigError: a dimension was not judged, margins stand without baseline or a baseline without margins, or there
-            is nothing to test.
+        ConfigError: a dimension was not judged or was judged by words, or margins stand without baseline or a baseline
+            without margins.
         ArtifactError: a folder holds no finished run, or the two do not compare.
         DataError: the judgements of a run are damaged.
     """
@@ -140,18 +146,29 @@ def check_run(folder: Path, rules: GateRules, *, baseline: Path | None = None) -
 
 
 def _failures(run: StoredJudgeRun, rules: GateRules) -> GateLine:
-    num_failed = sum(judgement.failure is not None for judgement in run.judgements)
-    estimate = proportion_estimate(num_failed, len(run.judgements), level=rules.level)
+    shares = [_failed_share(judgement) for judgement in run.judgements]
+    if all(share in {0, 1} for share in shares):
+        estimate = proportion_estimate(int(sum(shares)), len(shares), level=rules.level)
+    else:
+        estimate = mean_estimate([float(share) for share in shares], unit=EstimateUnit.SHARE, level=rules.level)
+    # As a fraction: the sum of twelve times 0.2 is no longer 12 times 0.2, and would fail a bound of 0.2.
+    tested = float(sum(shares, Fraction()) / len(shares)) if shares else None
     # The share itself, not the end of its interval: the judgements are all there are, not a sample of them.
-    passed = estimate.mean is not None and estimate.mean <= rules.max_failure_share
+    passed = tested is not None and tested <= rules.max_failure_share
     return GateLine(
         test=GateTest.FAILURES,
         name="",
         estimate=estimate,
-        tested=estimate.mean,
+        tested=tested,
         bound=rules.max_failure_share,
         passed=passed,
     )
+
+
+def _failed_share(judgement: Judgement) -> Fraction:
+    """Share of the answers to one judgement that could not be read; 1 where it failed."""
+    given, failed = sample_counts(judgement)
+    return Fraction(1) if judgement.failure is not None else Fraction(failed, given)
 
 
 def _minimum(run: StoredJudgeRun, scores: Sequence[ItemScore], name: str, least: float, rules: GateRules) -> GateLine:

@@ -64,7 +64,7 @@ class JudgeRun:
         cost: of all attempts by the engine's prices; None where none are set.
         currency: of the cost; None where it is.
         num_asked: requests put by this call.
-        num_faults: judgements that failed.
+        num_faults: judgements that failed, and samples of the others that could not be read.
     """
 
     folder: Path
@@ -220,16 +220,17 @@ def progress_note(engine: Engine, num_asked: int, num_tokens: int) -> str:
 
 def _result(run: Run, job: _Job, judgements: tuple[Judgement, ...], *, num_asked: int) -> JudgeRun:
     tokens = token_totals(read_attempts(run.folder))
+    summary = summarise_judgements(judgements, weights=job.settings.weights, seed=job.settings.seed)
     return JudgeRun(
         folder=run.folder,
         state=run.state,
-        summary=summarise_judgements(judgements, weights=job.settings.weights, seed=job.settings.seed),
+        summary=summary,
         judgements=judgements,
         tokens=tokens,
         cost=token_cost(tokens, job.engine.settings),
         currency=currency_of(job.engine.settings),
         num_asked=num_asked,
-        num_faults=sum(judgement.failure is not None for judgement in judgements),
+        num_faults=summary.all_items.num_failed + summary.all_items.num_failed_samples,
     )
 
 

@@ -17,6 +17,7 @@ from twllm_runs.statistics import holm, mean_estimate, paired_difference, permut
 from twllm_types import Estimate, EstimateUnit, JsonObject, Usage
 
 NO_SYSTEM = "(no system)"
+_LEAST_CONTEXTS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,8 @@ class GroupSummary:
         num_items: judged items.
         num_judgements: of all repeats.
         failures: judgements that failed, by kind.
+        num_samples: answers to the judgements that gave scores, those that could not be read among them.
+        num_failed_samples: of those, answers that could not be read; they are in no mean.
         dimensions: mean score by dimension; empty for verdicts.
         overall: weighted mean of the dimensions, or what the judge said of the dimension `overall`; None for verdicts.
         verdicts: share of each verdict by dimension; empty for numbers.
@@ -56,6 +59,8 @@ class GroupSummary:
     num_items: int
     num_judgements: int
     failures: Mapping[str, int]
+    num_samples: int
+    num_failed_samples: int
     dimensions: Mapping[str, Estimate]
     overall: Estimate | None
     verdicts: Mapping[str, Mapping[str, Estimate]]
@@ -75,8 +80,9 @@ class SystemDifference:
         second: name of another.
         dimension: what is compared.
         difference: mean of first - second over shared contexts.
-        p_value: paired permutation test; of `overall` alone, so that few tests are made; else None.
-        p_holm: corrected over the pairs of systems; None exactly where `p_value` is.
+        p_value: paired permutation test; of `overall` alone, so that few tests are made, and from two shared contexts
+            on; else None.
+        p_holm: corrected over the pairs of systems that were tested; None exactly where `p_value` is.
     """
 
     first: str
@@ -145,6 +151,13 @@ def overall_value(scores: Mapping[str, DimensionScore], weights: Mapping[str, fl
         return values.get(OVERALL)
     total = sum(weights.get(name, 1.0) for name in values)
     return sum(weights.get(name, 1.0) * value for name, value in values.items()) / total
+
+
+def sample_counts(judgement: Judgement) -> tuple[int, int]:
+    """Answers behind a judgement that gave scores, and how many of them could not be read; (0, 0) where it failed."""
+    scores = (judgement.scores or {}).values()
+    failed = max((score.num_failed for score in scores), default=0)
+    return max((score.num_samples for score in scores), default=0) + failed, failed
 
 
 def item_scores(judgements: Iterable[Judgement], *, weights: Mapping[str, float]) -> tuple[ItemScore, ...]:
@@ -276,12 +289,15 @@ def _group(name: str, items: Sequence[ItemScore], judgements: Sequence[Judgement
     means = {key: mean([(item.values or {})[key] for item in scored], EstimateUnit.POINTS) for key in names}
     dimensions = list(dict.fromkeys(key for item in scored for key in item.verdicts))
     words = {key: sorted({word for item in scored for word in item.verdicts[key]}) for key in dimensions}
+    samples = [sample_counts(judgement) for judgement in judgements]
     failures = Counter(judgement.failure.kind.value for judgement in judgements if judgement.failure is not None)
     return GroupSummary(
         name=name,
         num_items=len(items),
         num_judgements=len(judgements),
         failures=dict(sorted(failures.items())),
+        num_samples=sum(given for given, _ in samples),
+        num_failed_samples=sum(failed for _, failed in samples),
         dimensions={key: estimate for key, estimate in means.items() if key != OVERALL},
         overall=means.get(OVERALL),
         verdicts={
@@ -311,19 +327,24 @@ def _differences(
     for name in names:
         means = {system: _context_means(items, system, name) for system in systems}
         found: list[tuple[str, str, Estimate]] = []
-        p_values: list[float] = []
+        p_values: list[float | None] = []
         for first, second in combinations(systems, 2):
             shared = [context for context in means[first] if context in means[second]]
             a, b = ([means[system][context] for context in shared] for system in (first, second))
             found.append((first, second, paired_difference(a, b, unit=EstimateUnit.POINTS)))
-            if name == OVERALL:
-                p_values.append(permutation_test_paired(a, b, seed=seed, draws=draws).p_value)
-        tested = zip(p_values, holm(p_values), strict=True) if p_values else ((None, None) for _ in found)
+            is_tested = name == OVERALL and len(shared) >= _LEAST_CONTEXTS
+            p_values.append(permutation_test_paired(a, b, seed=seed, draws=draws).p_value if is_tested else None)
         rows.extend(
             SystemDifference(first=a, second=b, dimension=name, difference=estimate, p_value=p, p_holm=q)
-            for (a, b, estimate), (p, q) in zip(found, tested, strict=True)
+            for (a, b, estimate), p, q in zip(found, p_values, _holm_of_tested(p_values), strict=True)
         )
     return tuple(rows)
+
+
+def _holm_of_tested(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's correction over the tests that were made; a pair that was not tested is none of the family."""
+    corrected = iter(holm([p for p in p_values if p is not None]))
+    return [None if p is None else next(corrected) for p in p_values]
 
 
 def _context_means(items: Iterable[ItemScore], system: str, dimension: str) -> dict[str, float]:
@@ -342,6 +363,8 @@ def _group_to_json(group: GroupSummary) -> JsonObject:
         "num_judgements": group.num_judgements,
         "num_failed": group.num_failed,
         "failures": dict(group.failures),
+        "num_samples": group.num_samples,
+        "num_failed_samples": group.num_failed_samples,
         "dimensions": {name: estimate_to_json(estimate) for name, estimate in group.dimensions.items()},
         "overall": None if group.overall is None else estimate_to_json(group.overall),
         "verdicts": {

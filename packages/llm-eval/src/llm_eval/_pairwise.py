@@ -14,6 +14,9 @@ from twllm_types import Estimate, FinishReason
 
 _MARK = re.compile(r"\[\[([ABC])\]\]")
 _POINTS = re.compile(r"(?<![A-Za-z])([AB])\s*[:：]\s*(-?\d+(?:\.\d+)?)\s*分")
+# What may stand beside marks or points in the lines that end an answer.
+_VERDICT_WORDS = re.compile(r"最終|判決|助理|\W|_")
+_INTRODUCTION = re.compile(r"""[:：「『“"]""")
 _LOWEST_POINTS, _HIGHEST_POINTS = 1.0, 10.0
 _WINNER = (Dimension(name=WINNER_KEY),)
 _WINNER_SCALE = VerdictScale(verdicts=WINNERS)
@@ -86,11 +89,15 @@ def parse_pair(
     with decimals, a full-width colon or text between; ours: the JSON object. Equal points are a tie. A mark or number
     may be repeated; where two differ, nobody can tell which is meant, and the answer is ambiguous.
 
+    Taiwan-LLM's styles ask for the explanation first: where a text was cut, its marks and numbers are no verdict yet.
+
     Args:
         text: what the judge wrote.
         style: the `PairStyle` that asked.
         finish_reason: why the text ended; None where it is not known. After REFUSAL nothing is read.
-        shown: texts that the prompt showed as data, as for `parse_scores`; only our styles read JSON.
+        shown: texts that the prompt showed as data, as for `parse_scores`. A mark or number that one of them holds is
+            a quotation and no verdict, unless it stands in the lines at the end that hold nothing else, and these do
+            not follow a quotation of what is before them there.
 
     Raises:
         ConfigError: no such style.
@@ -100,9 +107,9 @@ def parse_pair(
         return ParseFailure(kind=FailureKind.REFUSED, message="the model declined to compare")
     match wording:
         case PairStyle.TAIWAN_LLM:
-            return _read_mark(text, finish_reason)
+            return _stopped(finish_reason) or _read_mark(text, shown)
         case PairStyle.TAIWAN_LLM_SCORE:
-            return _read_points(text, finish_reason)
+            return _stopped(finish_reason) or _read_points(text, shown)
         case PairStyle.STRUCTURED | PairStyle.ZH_TW:
             parsed = parse_scores(text, _WINNER, _WINNER_SCALE, finish_reason=finish_reason, shown=shown)
             if isinstance(parsed, ParseFailure):
@@ -146,26 +153,37 @@ def pair_rates(outcomes: Sequence[PairOutcome], *, num_unscored: int = 0, level:
     )
 
 
-def _read_mark(text: str, finish_reason: FinishReason | None) -> PairVerdict | ParseFailure:
-    marks = set(_MARK.findall(text))
+def _stopped(finish_reason: FinishReason | None) -> ParseFailure | None:
+    """The failure of a text that did not end by itself; what stands in it is explanation."""
+    match finish_reason:
+        case FinishReason.CONTENT_FILTER:
+            return ParseFailure(kind=FailureKind.REFUSED, message="a filter stopped the answer")
+        case FinishReason.LENGTH:
+            return ParseFailure(kind=FailureKind.TRUNCATED, message="the text ends before the verdict")
+        case _:
+            return None
+
+
+def _read_mark(text: str, shown: Sequence[str]) -> PairVerdict | ParseFailure:
+    marks = {mark for (mark,) in _own(_MARK, text, shown)}
     if len(marks) > 1:
         return _ambiguous(WINNER_KEY, sorted(marks))
     if not marks:
-        return _nothing(text, finish_reason, name=WINNER_KEY, message="there is no [[A]], [[B]] or [[C]]")
+        return _nothing(text, name=WINNER_KEY, message="there is no [[A]], [[B]] or [[C]] of the judge's own")
     winners = {"A": PairWinner.FIRST, "B": PairWinner.SECOND, "C": PairWinner.TIE}
     return PairVerdict(winner=winners[marks.pop()])
 
 
-def _read_points(text: str, finish_reason: FinishReason | None) -> PairVerdict | ParseFailure:
+def _read_points(text: str, shown: Sequence[str]) -> PairVerdict | ParseFailure:
     points: dict[str, set[float]] = {"A": set(), "B": set()}
-    for letter, number in _POINTS.findall(text):
+    for letter, number in _own(_POINTS, text, shown):
         points[letter].add(float(number))
     for letter, numbers in points.items():
         if len(numbers) > 1:
             return _ambiguous(letter, sorted(numbers))
     for letter, numbers in points.items():
         if not numbers:
-            return _nothing(text, finish_reason, name=letter, message=f"there are no points of {letter}")
+            return _nothing(text, name=letter, message=f"there are no points of {letter} of the judge's own")
         if not all(_LOWEST_POINTS <= number <= _HIGHEST_POINTS for number in numbers):
             message = f"the points of {letter} are {numbers.pop()}, not from 1 to 10"
             return ParseFailure(kind=FailureKind.OUT_OF_RANGE, dimension=letter, message=message)
@@ -174,17 +192,36 @@ def _read_points(text: str, finish_reason: FinishReason | None) -> PairVerdict |
     return PairVerdict(winner=PairWinner.TIE if first == second else better, score_first=first, score_second=second)
 
 
+def _own(pattern: re.Pattern[str], text: str, shown: Sequence[str]) -> list[tuple[str, ...]]:
+    """Groups of the matches that are no quotation of what was shown."""
+    quotable = {found.groups() for data in shown for found in pattern.finditer(data)}
+    ending = _ending(pattern, text, shown) if quotable else 0
+    return [
+        found.groups() for found in pattern.finditer(text) if found.groups() not in quotable or found.start() >= ending
+    ]
+
+
+def _ending(pattern: re.Pattern[str], text: str, shown: Sequence[str]) -> int:
+    """Offset of the lines at the end that hold matches and nothing else; behind the text where they are quoted too."""
+    start, before = len(text), ""
+    for line in reversed(text.splitlines(keepends=True)):
+        if _VERDICT_WORDS.sub("", pattern.sub("", line)):
+            before = line
+            break
+        start -= len(line)
+    # What introduces a quotation is the judge's; an introduction with nothing behind it may be that of a verdict.
+    lead = _INTRODUCTION.split(before)[-1].strip()
+    quoted = f"{lead}{before[len(before.rstrip()) :]}{text[start:]}".rstrip()
+    return len(text) if lead and any(quoted in data for data in shown) else start
+
+
 def _ambiguous(name: str, found: Sequence[object]) -> ParseFailure:
     listed = ", ".join(str(one) for one in found)
     message = f"the answer says {listed} for {name!r}"
     return ParseFailure(kind=FailureKind.AMBIGUOUS, dimension=name, message=message)
 
 
-def _nothing(text: str, finish_reason: FinishReason | None, *, name: str, message: str) -> ParseFailure:
-    if finish_reason is FinishReason.CONTENT_FILTER:
-        return ParseFailure(kind=FailureKind.REFUSED, message="a filter stopped the answer")
-    if finish_reason is FinishReason.LENGTH:
-        return ParseFailure(kind=FailureKind.TRUNCATED, message="the text ends before the verdict")
+def _nothing(text: str, *, name: str, message: str) -> ParseFailure:
     if is_refusal(text):
         return ParseFailure(kind=FailureKind.REFUSED, message="the model declined to compare")
     return ParseFailure(kind=FailureKind.MISSING_DIMENSION, dimension=name, message=message)

@@ -67,7 +67,7 @@ def judge_report(
     sections.append(Section(title="Items", blocks=_item_blocks(judgements, items, max_samples=max_samples)))
     return Report(
         title=f"llm-eval: {model}",
-        subtitle=f"{group.num_items:,} items, {group.num_judgements:,} judgements, {group.num_failed:,} failed",
+        subtitle=_subtitle(group),
         facts=tuple(Fact(name=name, value=value) for name, value in setting.items()),
         sections=tuple(sections),
     )
@@ -81,6 +81,11 @@ def headline_blocks(summary: JudgeSummary, usage: str) -> tuple[Block, ...]:
         (
             Figure(label="Judgements", value=group.num_judgements, note=f"of {group.num_items:,} items"),
             Figure(label="Failed", value=group.num_failed, note="no number is made of a failure"),
+            *(
+                [Figure(label="Failed samples", value=group.num_failed_samples, note=f"of {group.num_samples:,}")]
+                if group.num_failed_samples
+                else []
+            ),
             Figure(label="Tried again", value=summary.num_retried, note="judgements with more than one attempt"),
             Figure(label="Tokens", value=usage),
         )
@@ -91,16 +96,25 @@ def headline_blocks(summary: JudgeSummary, usage: str) -> tuple[Block, ...]:
 def system_blocks(summary: JudgeSummary) -> tuple[Block, ...]:
     """Systems beside each other, and their paired differences."""
     names = list(dict.fromkeys(name for group in summary.systems for name in group.dimensions))
+    has_failed_samples = any(group.num_failed_samples for group in summary.systems)
     columns = (
         Column(title="system"),
         Column(title="overall", kind=ColumnKind.ESTIMATE),
         *(Column(title=name, kind=ColumnKind.ESTIMATE) for name in names),
         Column(title="items", kind=ColumnKind.COUNT),
         Column(title="failed", kind=ColumnKind.COUNT),
+        *([Column(title="failed samples", kind=ColumnKind.COUNT)] if has_failed_samples else []),
     )
     ranked = sorted(summary.systems, key=_rank)
     rows: list[tuple[Cell, ...]] = [
-        (group.name, group.overall, *(group.dimensions.get(name) for name in names), group.num_items, group.num_failed)
+        (
+            group.name,
+            group.overall,
+            *(group.dimensions.get(name) for name in names),
+            group.num_items,
+            group.num_failed,
+            *([group.num_failed_samples] if has_failed_samples else []),
+        )
         for group in ranked
     ]
     intervals = tuple(
@@ -117,11 +131,13 @@ def system_blocks(summary: JudgeSummary) -> tuple[Block, ...]:
 
 
 def failure_blocks(summary: JudgeSummary) -> tuple[Block, ...]:
-    """Failures by kind, over all items and by system."""
+    """Failures by kind, over all items and by system, and samples of scored judgements that could not be read."""
+    group = summary.all_items
+    samples = (Prose(paragraphs=(f"{samples_text(group)}.",)),) if group.num_failed_samples else ()
     groups = (summary.all_items, *summary.systems)
     kinds = sorted({kind for group in groups for kind in group.failures})
     if not kinds:
-        return (Prose(paragraphs=(f"All {summary.all_items.num_judgements:,} judgements gave scores.",)),)
+        return (Prose(paragraphs=(f"All {group.num_judgements:,} judgements gave scores.",)), *samples)
     bars = tuple(
         Bar(
             label=group.name,
@@ -141,6 +157,7 @@ def failure_blocks(summary: JudgeSummary) -> tuple[Block, ...]:
             unit="judgements",
             note="a failed judgement is in no mean; items without any score are counted as unscored",
         ),
+        *samples,
     )
 
 
@@ -168,6 +185,14 @@ def usage_text(tokens: TokenTotals, cost: float | None, currency: str | None) ->
     return text if cost is None else f"{text}; {cost:.4f} {currency or ''}".rstrip()
 
 
+def samples_text(group: GroupSummary) -> str:
+    """Write how many samples of the judgements that gave scores could not be read."""
+    return (
+        f"{group.num_failed_samples:,} of {group.num_samples:,} samples of scored judgements could not be read and "
+        "are in no mean"
+    )
+
+
 def item_text(item: JudgeItem) -> str:
     """Write an item for people: context, then what is judged."""
     parts = [plain_turns(item.context)]
@@ -180,6 +205,11 @@ def item_text(item: JudgeItem) -> str:
 
 def _rows(value: JsonValue) -> list[JsonObject]:
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def _subtitle(group: GroupSummary) -> str:
+    text = f"{group.num_items:,} items, {group.num_judgements:,} judgements, {group.num_failed:,} failed"
+    return f"{text}, {group.num_failed_samples:,} failed samples" if group.num_failed_samples else text
 
 
 def _rank(group: GroupSummary) -> tuple[float, str]:
@@ -220,7 +250,7 @@ def _difference_table(summary: JudgeSummary) -> Table:
     )
     note = (
         "over the contexts that both systems answered, one value per context; paired Student interval; paired "
-        "permutation test of overall, Holm over the pairs of systems"
+        "permutation test of overall from two contexts on, Holm over the pairs of systems tested"
     )
     return Table(title="Paired differences", columns=columns, rows=rows, note=note)
 
@@ -280,5 +310,11 @@ def _sample(judgement: Judgement, item: JudgeItem | None) -> Sample:
 
 def _score_text(score: DimensionScore) -> str:
     if score.value is None:
-        return str(score.verdict)
-    return f"{score.value:g}" if score.captured_mass is None else f"{score.value:.3f}, mass {score.captured_mass:.3f}"
+        text = str(score.verdict)
+    elif score.captured_mass is None:
+        text = f"{score.value:g}"
+    else:
+        text = f"{score.value:.3f}, mass {score.captured_mass:.3f}"
+    if not score.num_failed:
+        return text
+    return f"{text}, {score.num_failed:,} of {score.num_samples + score.num_failed:,} samples could not be read"

@@ -9,7 +9,7 @@ from llm_eval._judge_summary import GroupSummary, estimate_from_json
 from llm_eval._meta_run import MetaRun
 from llm_eval._pairwise_run import PairwiseRun
 from llm_eval._prefer import PreferResult
-from llm_eval._report import usage_text
+from llm_eval._report import samples_text, usage_text
 from twllm_runs.statistics import format_estimate
 from twllm_types import Estimate, JsonObject
 
@@ -29,6 +29,8 @@ def show_judge_run(console: "Console", judged: JudgeRun) -> None:
     group = judged.summary.all_items
     lines = [f"{group.num_items:,} items, {group.num_judgements:,} judgements, {group.num_failed:,} failed"]
     lines.extend(counts_lines("failed", group.failures))
+    if group.num_failed_samples:
+        lines.append(samples_text(group))
     lines.extend(_group_lines(group))
     for system in judged.summary.systems:
         lines.extend(f"  {system.name}, {line}" for line in _group_lines(system)[:1])
