@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,19 @@ def test_judge_of_dimensions_that_are_no_list_is_refused(items: Path, tmp_path: 
     words = ("judge", items, "--engine", "replay:x", "--output", tmp_path / "run", "--dimensions-file", path)
     code, _, err = command(*words)
     assert (code, "holds no list" in err) == (2, True)
+    path.write_text("[" * 100_000, encoding="utf-8")
+    code, _, err = command(*words)
+    assert (code, "is nested too deep" in err, err.count("\n")) == (2, True, 1)
+
+
+def test_judge_prints_control_and_format_characters_of_names_as_escapes(tmp_path: Path, command: Command) -> None:
+    name = "a\x1b[31m\u202eb\u2028c\nd[red]臺"
+    items = write_rows(tmp_path / "items.jsonl", [item_to_json(replace(ITEMS[0], system=name))])
+    answers = record(items, tmp_path / "recorded")
+    code, out, _ = command("judge", items, "--engine", f"replay:{answers}", "--output", tmp_path / "run")
+    assert code == 0
+    assert r"  a\x1b[31m\u202eb\u2028c\nd[red]臺, overall: " in out
+    assert not {"\x1b", "\u202e", "\u2028"} & set(out)
 
 
 @pytest.mark.parametrize(
@@ -348,6 +362,70 @@ def test_meta_eval_takes_items_of_their_own_where_ratings_hold_no_texts(
     assert "    length: pearson " in out
     with pytest.raises(ConfigError, match="no judgements are given"):
         run_meta_evaluation(MetaInputs(ratings=items), MetaSettings(), output=tmp_path / "none")
+
+
+def rows_of_ratings(folder: Path, items: Any = ITEMS) -> Path:
+    """One line per rating, which names nothing but the item."""
+    return write_rows(
+        folder / "rows.jsonl",
+        [
+            {"id": item.id, "dimension": "content", "rater": rater, "rating": (at + len(rater)) % 5}
+            for at, item in enumerate(items)
+            for rater in ("a", "bb")
+        ],
+    )
+
+
+def test_meta_eval_of_a_run_takes_texts_and_clusters_from_it(items: Path, tmp_path: Path, command: Command) -> None:
+    record(items, tmp_path / "recorded")
+    run, others = tmp_path / "recorded" / "run", make_items(9)[-2:]
+    words = ("meta-eval", "--draws", 50, "--ratings", rows_of_ratings(tmp_path, (*ITEMS, *others)))
+    code, out, err = command(*words, "--judgements", run, "--output", tmp_path / "folder")
+    assert code == 0, err
+    for name in ("judge: pearson ", "length: pearson ", "BLEU-4: pearson "):
+        assert f"    {name}" in out
+    assert "n = 16 in 8 clusters" in out
+    assert "0 rated items unjudged" in out
+    assert "rated items left out, none of the items: 2" in out
+    # A file alone holds no texts, but its judgements name system and cluster.
+    code, out, err = command(*words, "--judgements", run / "judgements.jsonl", "--output", tmp_path / "file")
+    assert code == 0, err
+    assert "length: " not in out
+    assert "n = 16 in 8 clusters" in out
+    assert "2 rated items unjudged" in out
+    summary = json.loads((tmp_path / "file" / "summary.json").read_text(encoding="utf-8"))
+    assert {row["system"] for row in summary["judges"][0]["systems"]} == {"good", "short"}
+
+
+def test_meta_eval_of_runs_that_judged_other_texts_is_refused(items: Path, tmp_path: Path, command: Command) -> None:
+    record(items, tmp_path / "one")
+    changed = [{**item_to_json(item), "response": f"{item.response}。"} for item in ITEMS]
+    record(write_rows(tmp_path / "changed.jsonl", changed), tmp_path / "two")
+    words = (
+        *("meta-eval", "--judgements", tmp_path / "one" / "run", tmp_path / "two" / "run", "--draws", 50),
+        *("--ratings", rows_of_ratings(tmp_path)),
+    )
+    code, _, err = command(*words, "--output", tmp_path / "meta")
+    assert (code, "item 'good-0' is another in" in err) == (2, True)
+    assert command(*words, "--output", tmp_path / "given", "--items", items)[0] == 0
+
+
+def test_meta_eval_with_judgements_that_failed_ends_with_faults(items: Path, tmp_path: Path, command: Command) -> None:
+    engine = FakeJudge(answer=lambda text, _seed: "?" if "第3件事" in text else '{"content": 3}')
+    record(items, tmp_path / "some", engine, make_settings(dimensions=["content"]))
+    record(items, tmp_path / "all", FakeJudge(answer=lambda _text, _seed: "?"), make_settings(dimensions=["content"]))
+    some, all_failed = (tmp_path / name / "run" for name in ("some", "all"))
+    words = ("meta-eval", "--ratings", rated(tmp_path, by_system), "--draws", 50)
+    code, out, err = command(*words, "--judgements", some, "--output", tmp_path / "one")
+    assert (code, "run: 2 judgements failed, 2 rated items unjudged" in out) == (3, True), err
+    code, out, err = command(*words, "--judgements", some, all_failed, "--output", tmp_path / "both")
+    assert code == 3, err
+    assert "some/run: 2 judgements failed" in out
+    assert "all/run: 16 judgements failed, 16 rated items unjudged, 0 judgements of no item" in out
+    page = (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+    assert "failed judgements: no_json" in page
+    code, out, err = command(*words, "--judgements", all_failed, "--output", tmp_path / "none")
+    assert (code, "judge: pearson undefined (too_few_items)" in out) == (3, True), err
 
 
 def test_baselines_prints_their_coefficients(tmp_path: Path, command: Command) -> None:

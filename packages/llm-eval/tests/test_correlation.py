@@ -6,9 +6,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
+import llm_eval
 from llm_eval._correlation import CorrelationMethod, NoCorrelation, correlate
 from llm_eval._student import correlation_p_value, student_quantile
-from twllm_types import DataError
+from twllm_types import ConfigError, DataError
 
 SCIPY = {
     "pearson": stats.pearsonr,
@@ -109,8 +110,10 @@ def test_correlate_bad_columns_are_refused() -> None:
         correlate([1, 2, 3], [1, float("nan"), 3], "pearson")
     with pytest.raises(DataError, match="shape"):
         correlate(np.ones((2, 2)), [1, 2], "pearson")
-    with pytest.raises(ValueError, match="rank"):
+    with pytest.raises(ConfigError, match="'rank'; give one of 'pearson', 'spearman', 'kendall'"):
         correlate([1, 2, 3], [1, 2, 3], "rank")
+    with pytest.raises(ConfigError, match="no correlation method 'foo'"):
+        llm_eval.correlate([1, 2, 3], [1, 2, 3], "foo")
 
 
 def test_correlation_method_names_are_stable() -> None:

@@ -202,6 +202,70 @@ def test_path_question_continues_the_very_text_with_every_score():
     assert len(first.continuations) == 101
 
 
+@pytest.mark.parametrize(
+    ("scale", "written", "at", "ways"),
+    [
+        ("0,0.5,1", "1", 2, ("1", "1.0")),
+        ("0,0.5,1", "1.0", 2, ("1.0", "1")),
+        ("0,0.5,1", "0.50", 1, ("0.50", "0.5")),
+        ("0,0.5,1", "-0", 0, ("-0", "0", "0.0")),
+        ("0-100", "85.0", 85, ("85.0", "85")),
+        ("0-100", "8.5e1", 85, ("8.5e1", "85.0", "85")),
+        ("0-100", '" 85 "', 85, ("85", "85.0")),
+    ],
+)
+def test_path_question_holds_what_was_written_and_the_other_spellings(scale, written, at, ways):
+    text, chosen = f'{{"a": {written}}}', parse_scale(scale)
+    parsed = parse_scores(text, ONE, chosen)
+    assert isinstance(parsed, ParsedScores)
+    value = parsed.values["a"]
+    question = path_question(text, value, chosen)
+    texts = [question.prefix + way for way in question.spellings[at]]
+    assert text[: value.end + 1] == texts[0]
+    assert [one[value.start : -1] for one in texts] == list(ways)
+    assert question.continuations[at] == question.spellings[at][0]
+    everything = [way for all_ways in question.spellings for way in all_ways]
+    assert len(set(everything)) == len(everything)
+
+
+@pytest.mark.parametrize("scale", ["0,0.5,1", "0-100", "-2-2"])
+def test_path_question_all_spellings_are_read_as_their_score(scale):
+    chosen = parse_scale(scale)
+    parsed = parse_scores('{"a": 1}', ONE, chosen)
+    assert isinstance(parsed, ParsedScores)
+    question = path_question('{"a": 1}', parsed.values["a"], chosen)
+    for label, ways in zip(chosen.labels or (), question.spellings, strict=True):
+        for way in ways:
+            read = parse_scores(question.prefix + way, ONE, chosen)
+            assert isinstance(read, ParsedScores)
+            assert read.values["a"].value == float(label)
+
+
+def test_path_question_of_verdicts_has_the_words_alone():
+    scale = parse_scale("good,great")
+    parsed = parse_scores('{"a": "great"}', ONE, scale)
+    assert isinstance(parsed, ParsedScores)
+    assert path_question('{"a": "great"}', parsed.values["a"], scale).spellings == (('good"',), ('great"',))
+
+
+def test_path_question_per_score_adds_the_spellings_of_each_score():
+    scale = parse_scale("0,0.5,1")
+    parsed = parse_scores('{"a": 1}', ONE, scale)
+    assert isinstance(parsed, ParsedScores)
+    question = path_question('{"a": 1}', parsed.values["a"], scale)
+    assert question.spellings == ((" 0}", " 0.0}"), (" 0.5}",), (" 1}", " 1.0}"))
+    per_score = question.per_score([log(0.1), log(0.05), -inf, log(0.6), log(0.2)])
+    assert per_score == (pytest.approx(log(0.15)), -inf, pytest.approx(log(0.8)))
+    score = expected_from_likelihoods(scale, per_score)
+    assert isinstance(score, DimensionScore)
+    assert score.captured_mass == pytest.approx(0.95)
+    assert score.value == pytest.approx(0.8 / 0.95)
+    # far below what exp can hold, the sum is still one
+    assert question.per_score([-2000.0] * 5)[0] == pytest.approx(-2000 + log(2))
+    with pytest.raises(ShapeError, match="5 spellings"):
+        question.per_score([0.0] * 3)
+
+
 def test_expected_from_likelihoods_is_the_mean_over_what_was_seen():
     scale = parse_scale("1-3")
     score = expected_from_likelihoods(scale, [log(0.1), -inf, log(0.3)])
@@ -242,3 +306,21 @@ def test_expected_from_likelihoods_stays_within_the_scale(logprobs):
 )
 def test_is_told_apart_at_once_only_where_the_first_character_decides(scale, told_apart):
     assert is_told_apart_at_once(parse_scale(scale)) is told_apart
+
+
+def test_expected_scores_names_and_a_scale_in_words_stand_for_what_they_name():
+    tokens = [sure('{"a": '), pick("4", {"4": 0.75, "2": 0.25}), sure("}")]
+    assert expected_scores(tokens, ["a"], "0-5-int") == expected_scores(tokens, ONE, SCALE_0_5_INT)
+    assert only(expected_scores(tokens, ["a"], "0-5-int")).value == pytest.approx(3.5)
+
+
+def test_expected_scores_probabilities_above_one_are_none():
+    tokens = [
+        sure('{"a":'),
+        TokenLogprob(token=" 4", logprob=log(0.9), top={" 4": log(0.9), " 5": log(0.9)}),
+        sure("}"),
+    ]
+    failure = expected_scores(tokens, ONE, SCALE_0_5_INT)
+    assert isinstance(failure, ParseFailure)
+    assert failure.kind is FailureKind.MISSING_LOGPROBS
+    assert "add up to 1.800" in failure.message

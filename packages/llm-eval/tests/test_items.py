@@ -67,6 +67,8 @@ def test_item_from_json_dialogue_text_context_and_number_id_are_read():
         ({"system": 3}, "system is int"),
         ({"level": "dialogue"}, "level is 'dialogue'"),
         ({"response": "\ud800"}, "surrogate"),
+        ({"system": "\ud800"}, "surrogate"),
+        ({"cluster": "\ud800"}, "surrogate"),
     ],
 )
 def test_item_from_json_bad_row_is_refused_with_its_place(change, message):
@@ -144,3 +146,9 @@ def test_load_items_shared_dialogues_are_read_whole(name, num_items, level):
     items = load_items(path)
     assert len(items) == num_items
     assert {item.level for item in items} == {level}
+
+
+@pytest.mark.parametrize("row", [[1], "a", 3, None], ids=str)
+def test_item_from_json_row_that_is_no_object_is_refused(row):
+    with pytest.raises(DataError, match=r"items\.jsonl:4: an item is .*give a JSON object"):
+        item_from_json(row, source="items.jsonl:4")

@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Sequence
 from math import log
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,19 @@ from judge_fakes import FakeJudge, answer_by_hash, asked_dimensions, make_item, 
 from llm_eval._dimensions import Dimension
 from llm_eval._judge import judge, judge_stream
 from llm_eval._judge_settings import JudgeSettings, RetryPolicy
-from llm_eval._judgements import FailureKind, Judgement, ScoreMethod
+from llm_eval._judge_summary import overall_value
+from llm_eval._judgements import DimensionScore, FailureKind, Judgement, ScoreMethod
 from llm_eval._scales import SCALE_0_100, NumberScale
-from twllm_types import Completion, ConfigError, Conversation, DataError, FinishReason, Likelihood
+from twllm_types import (
+    Completion,
+    ConfigError,
+    Conversation,
+    DataError,
+    EngineFailure,
+    FinishReason,
+    Likelihood,
+    LikelihoodRequest,
+)
 
 ITEMS = make_items(4)
 NAMES = ["content", "grammar", "relevance", "appropriateness"]
@@ -216,7 +227,31 @@ def test_judge_expected_of_scores_that_begin_alike_goes_by_paths_behind_the_writ
     assert judgement.scores["content"].captured_mass == pytest.approx(0.875, abs=1e-4)
     prompt = engine.asked[0]
     assert set(engine.contexts) == {f'{prompt}{{"content":', f'{prompt}{{"content": 85, "grammar":'}
-    assert len(engine.contexts) == 2 * 101
+    # each of the 101 scores with and without ".0"
+    assert len(engine.contexts) == 2 * 202
+
+
+def test_judge_expected_by_paths_adds_the_spellings_of_each_score() -> None:
+    class Spelled(FakeJudge):
+        def loglikelihood(self, requests: Sequence[LikelihoodRequest]) -> list[Likelihood | EngineFailure]:
+            mass = {" 85.0}": 0.5, " 85}": 0.25, " 9}": 0.125}
+            scored = super().loglikelihood(requests)
+            return [
+                Likelihood(logprob=log(mass.get(request.continuation, 1e-9)), num_tokens=2)
+                for request, _ in zip(requests, scored, strict=True)
+            ]
+
+    (judgement,) = judge(
+        ITEMS[:1],
+        Spelled(answer=lambda _text, _seed: '{"content": 85.0}'),
+        dimensions=["content"],
+        scale="0-100",
+        score_method="expected",
+        form="raw",
+    )
+    assert judgement.scores is not None
+    assert judgement.scores["content"].captured_mass == pytest.approx(0.875, abs=1e-6)
+    assert judgement.scores["content"].value == pytest.approx((85 * 0.75 + 9 * 0.125) / 0.875, abs=1e-4)
 
 
 def test_judge_expected_by_paths_keeps_failures_of_either_step() -> None:
@@ -374,12 +409,21 @@ def test_retry_policy_out_of_range_is_refused(policy: dict[str, Any], message: s
         ({"weights": {"humour": 2}}, "which are no dimensions"),
         ({"weights": {"content": -1}}, "finite numbers >= 0"),
         ({"weights": dict.fromkeys(NAMES, 0)}, "all weights are 0"),
+        ({"weights": dict.fromkeys(NAMES, 1e308)}, "only their ratios count"),
+        ({"weights": {"content": 5e307}}, "only their ratios count"),
+        ({"weights": {"content": 5e306}, "scale": SCALE_0_100}, "only their ratios count"),
         ({"dimensions": (Dimension(name="overall"),), "weights": {"overall": 1}}, "leave the weights out"),
     ],
 )
 def test_judge_settings_of_weights_that_make_no_mean_are_refused(choices: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         JudgeSettings(**choices)
+
+
+def test_judge_settings_of_large_weights_whose_mean_is_a_number_are_taken() -> None:
+    settings = JudgeSettings(weights={"content": 3e307})
+    scores = {name: DimensionScore(value=5.0, method=ScoreMethod.ARGMAX) for name in NAMES}
+    assert overall_value(scores, settings.weights) == 5.0
 
 
 def test_judge_of_nothing_or_of_one_id_twice_is_refused() -> None:

@@ -2,7 +2,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from llm_eval._judgements import FailureKind, ScoreMethod
 from llm_eval._scales import SCALE_0_5_INT
 from twllm_engines import Engine, RecordingEngine, load_engine
 from twllm_runs import RunState, open_progress
-from twllm_types import ArtifactError, ConfigError, DataError, JsonObject
+from twllm_types import ArtifactError, ConfigError, DataError, JsonObject, JsonValue
 
 IMPORTABLE = Path(__file__).parent / "importable"
 ITEMS = make_items(10)
@@ -329,6 +329,70 @@ def test_read_judge_run_of_a_changed_file_is_refused(tmp_path: Path) -> None:
         read_judge_run(tmp_path / "run")
     path.write_text("\n".join(["{}", *lines[1:]]) + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"judgements\.jsonl:1"):
+        read_judge_run(tmp_path / "run")
+
+
+CHANGES: dict[str, Callable[[list[str]], list[str]]] = {
+    "text": lambda lines: [lines[0].replace("我也很期待", "我不期待"), *lines[1:]],
+    "system": lambda lines: [lines[0].replace('"system": "good"', '"system": "best"'), *lines[1:]],
+    "fewer": lambda lines: lines[:-1],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_run_whose_items_were_changed_is_refused_wherever_it_is_read(tmp_path: Path, change: str) -> None:
+    run(tmp_path / "run", FakeJudge(fails=lambda text: "第5件事" in text))
+    path = tmp_path / "run" / "items.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    changed = CHANGES[change](lines)
+    assert changed != lines
+    path.write_text("\n".join(changed) + "\n", encoding="utf-8")
+    message = rf"items\.jsonl: its {len(changed)} items are not the 20 that summary\.json was made of; restore the file"
+    with pytest.raises(ArtifactError, match=message):
+        read_judge_run(tmp_path / "run")
+    for retry in (False, True):
+        with pytest.raises(ArtifactError, match=message):
+            run(tmp_path / "run", retry_failures=retry)
+
+
+def test_run_whose_items_are_gone_is_refused(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    (tmp_path / "run" / "items.jsonl").unlink()
+    with pytest.raises(ArtifactError, match=r"items\.jsonl: is missing; restore the file"):
+        read_judge_run(tmp_path / "run")
+
+
+def test_run_of_items_that_differ_in_no_prompt_is_refused(tmp_path: Path) -> None:
+    others = (replace(ITEMS[0], system="other"), *ITEMS[1:])
+    run(tmp_path / "run")
+    with pytest.raises(ArtifactError, match="holds other items than those given"):
+        run(tmp_path / "run", items=others)
+
+    class Broken(FakeJudge):
+        def stream(self, requests):
+            raise KeyboardInterrupt(f"at {len(requests)} requests")
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "half", Broken())
+    with pytest.raises(ArtifactError, match="holds other items than those given"):
+        run(tmp_path / "half", items=others)
+    assert run(tmp_path / "half").state is RunState.CONTINUED
+
+
+@pytest.mark.parametrize("key", ["items", "judgements"])
+@pytest.mark.parametrize("value", [None, 3, [], {}, {"num": "20", "sha256": "0"}, {"num": 20}])
+def test_run_whose_summary_lost_its_hashes_is_refused(tmp_path: Path, key: str, value: JsonValue) -> None:
+    run(tmp_path / "run")
+    summary = summary_of(tmp_path / "run")
+    (tmp_path / "run" / "summary.json").write_text(json.dumps({**summary, key: value}), encoding="utf-8")
+    message = rf"summary\.json: '{key}' is not {{num, sha256}}; restore the file"
+    with pytest.raises(ArtifactError, match=message):
+        read_judge_run(tmp_path / "run")
+    with pytest.raises(ArtifactError, match=message):
+        run(tmp_path / "run")
+    del summary[key]
+    (tmp_path / "run" / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=message):
         read_judge_run(tmp_path / "run")
 
 

@@ -62,8 +62,11 @@ def make_ratings(ids: list[str] = IDS, **changes: object) -> Ratings:
 
 
 def columns(ids: list[str], dimension: str = "content") -> tuple[list[float], list[float]]:
+    """Scores and mean ratings to 12 digits, as `meta_evaluate` takes them."""
     human = dimension.capitalize()
-    return [SCORES[i][dimension] for i in ids], [sum(RATED[i][human]) / 3 for i in ids]
+    means = [SCORES[i][dimension] for i in ids], [sum(RATED[i][human]) / 3 for i in ids]
+    scores, rated = ([float(f"{mean:.12g}") for mean in column] for column in means)
+    return scores, rated
 
 
 def assert_same(one: Estimate | None, other: Estimate | None) -> None:
@@ -161,8 +164,9 @@ def test_meta_evaluate_of_systems_correlates_means() -> None:
     assert one.correlations[S].correlation.value == pytest.approx(correlate(x, y, S).value)
     estimate = one.correlations[P].by_clusters
     assert estimate is not None
-    assert estimate.num_clusters == NUM_CONTEXTS
+    assert (estimate.n, estimate.num_clusters) == (4, None)
     assert "means of 4 systems" in estimate.method
+    assert f"clustered: {NUM_CONTEXTS} clusters" in estimate.method
     assert one.correlations[P].permutation_p is None
     assert one.baselines["length"][P].correlation.value is not None
     assert (one.calibration, one.within_clusters, one.length_partial, found.comparisons) == ({}, {}, {}, ())
@@ -276,6 +280,33 @@ def test_meta_evaluate_nothing_in_common_has_reasons() -> None:
     assert judge.dimensions[0].correlations[P].correlation.reason is NoCorrelation.TOO_FEW_ITEMS
     assert len(judge.unmatched) == 4
     assert judge.num_unjudged == 32
+
+
+@pytest.mark.parametrize("level", [EvaluationLevel.TURN, EvaluationLevel.SYSTEM])
+@pytest.mark.parametrize("with_items", [True, False])
+@pytest.mark.parametrize(
+    ("dimensions", "found"),
+    [
+        (None, [("Content", "Content"), ("Grammar", "Grammar")]),
+        ({"content": "Content"}, [("content", "Content")]),
+    ],
+    ids=["all", "named"],
+)
+def test_meta_evaluate_of_a_judge_that_failed_throughout_stands_beside_others(
+    level: EvaluationLevel, with_items: bool, dimensions: dict[str, str] | None, found: list[tuple[str, str]]
+) -> None:
+    failed = JudgeScores(judge="F", scores={key: {} for key in IDS}, failures={"no_json": 30, "refused": 2})
+    items = ITEMS if with_items else ()
+    choices = {"items": items, "dimensions": dimensions, "level": level, "draws": 10}
+    both = meta_evaluate([plain_scores("J", SCORES), failed], make_ratings(), **choices)  # type: ignore[arg-type]
+    good, bad = both.judges
+    assert (bad.judge, bad.failures, bad.num_unjudged) == ("F", {"no_json": 30, "refused": 2}, 32)
+    assert [(one.dimension, one.human_dimension) for one in bad.dimensions] == found
+    assert {one.n for one in bad.dimensions} == {0}
+    assert {one.num_unscored for one in bad.dimensions} == {32}
+    assert {one.correlations[P].correlation.value for one in bad.dimensions} == {None}
+    (alone,) = meta_evaluate(plain_scores("J", SCORES), make_ratings(), **choices).judges  # type: ignore[arg-type]
+    assert good == alone
 
 
 def test_meta_evaluate_verdicts() -> None:

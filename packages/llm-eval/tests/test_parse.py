@@ -206,3 +206,12 @@ def test_parse_scores_any_text_gives_scores_of_the_scale_or_a_failure(text):
         assert all(one.value in range(6) for one in parsed.values.values())
     else:
         assert parsed.message
+
+
+def test_parse_scores_names_and_a_scale_in_words_stand_for_what_they_name():
+    parsed = parse_scores('{"relevance": 4}', ["relevance"], "0-5-int")
+    assert parsed == parse_scores('{"relevance": 4}', [Dimension(name="relevance")], SCALE_0_5_INT)
+    assert isinstance(parsed, ParsedScores)
+    assert isinstance(parse_scores("{}", ["relevance"], SCALE_0_5_INT), ParseFailure)
+    with pytest.raises(ConfigError, match="give a list of names"):
+        parse_scores("{}", "relevance", SCALE_0_5_INT)

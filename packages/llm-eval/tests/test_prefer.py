@@ -258,3 +258,51 @@ def test_prefer_of_judgements_that_match_no_item_is_refused(judged: Judged, tmp_
     empty.write_text("", encoding="utf-8")
     with pytest.raises(DataError, match="holds no judgement"):
         prefer(replace(inputs, judgements=empty), PreferenceRules(), output=tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"response": "完全不同的回應"},
+        {"context": turns(("user", "別的話題"))},
+        {"references": ()},
+        {"system": "other"},
+    ],
+    ids=str,
+)
+def test_prefer_of_a_run_over_other_items_of_the_same_ids_is_refused(
+    judged: Judged, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    inputs = judged()
+    rows = [item_to_json(replace(ITEMS[0], **change)), *map(item_to_json, ITEMS[1:])]
+    inputs.items.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(DataError, match=r"judges another item 'good-0' than .* holds \(1 such\)"):
+        prefer(inputs, PreferenceRules(), output=tmp_path / "out")
+
+
+def test_prefer_of_a_file_of_judgements_over_other_contexts_is_refused(judged: Judged, tmp_path: Path) -> None:
+    inputs = replace(judged(), judgements=tmp_path / "run" / "judgements.jsonl")
+    rows = [item_to_json(replace(item, context=turns(("user", f"別的話題{item.id}")))) for item in ITEMS[:2]]
+    rows.extend(map(item_to_json, ITEMS[2:]))
+    inputs.items.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(DataError, match=r"judges another item 'good-0' than .* holds \(2 such\)"):
+        prefer(inputs, PreferenceRules(), output=tmp_path / "out")
+
+
+def test_prefer_of_a_file_of_judgements_without_clusters_goes_by_the_ids(judged: Judged, tmp_path: Path) -> None:
+    inputs = replace(judged(), judgements=tmp_path / "bare.jsonl")
+    rows = [{**row, "cluster": None} for row in rows_of(tmp_path / "run" / "judgements.jsonl")]
+    inputs.judgements.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert prefer(inputs, PreferenceRules(), output=tmp_path / "out").num_pairs == 3
+
+
+def test_prefer_counts_items_without_a_score_of_the_dimension_as_unscored(judged: Judged, tmp_path: Path) -> None:
+    inputs = replace(judged(), judgements=tmp_path / "mixed.jsonl")
+    rows = rows_of(tmp_path / "run" / "judgements.jsonl")
+    del rows[0]["scores"]["content"]
+    # Repeats of one item may differ, too.
+    repeat = {**rows[1], "repeat": 1, "scores": {"grammar": rows[1]["scores"]["grammar"]}}
+    inputs.judgements.write_text("".join(json.dumps(row) + "\n" for row in (*rows, repeat)), encoding="utf-8")
+    result = prefer(inputs, PreferenceRules(), output=tmp_path / "out", dimension="content")
+    assert result.pair_outcomes == {"unscored": 1}
+    assert result.num_pairs == 3

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -150,3 +151,20 @@ def test_quote_shows_what_is_hidden_and_keeps_what_is_plain():
     assert quote("好 <b, 3 < 4, 👩\u200d⚖️, [1]") == '"好 \\u003cb, 3 < 4, 👩\u200d⚖️, [1]"'
     assert quote("\u202e\u200b\u2028\ufeff\x7f") == '"\\u202e\\u200b\\u2028\\ufeff\\u007f"'
     assert quote("\U000e0067") == '"\\udb40\\udc67"'
+
+
+@pytest.mark.parametrize("style", ["paper", "repo", "structured", "zh-TW"])
+def test_build_prompt_names_and_a_scale_in_words_stand_for_what_they_name(style):
+    one = JudgeItem(id="1", context=(Turn(speaker=None, text="Hi."),), response="Hello.")
+    named = build_prompt(one, ["relevance", "tone"], "0-5-int", style)
+    assert named == build_prompt(one, [Dimension(name="relevance"), Dimension(name="tone")], SCALE_0_5_INT, style)
+
+
+def test_build_prompt_what_is_no_list_of_dimensions_or_no_scale_is_refused():
+    one = JudgeItem(id="1", context=(Turn(speaker=None, text="Hi."),), response="Hello.")
+    wrong: tuple[Any, ...] = ("relevance", [3], [None])
+    for dimensions in wrong:
+        with pytest.raises(ConfigError, match="dimension"):
+            build_prompt(one, dimensions, SCALE_0_5_INT)
+    with pytest.raises(ConfigError, match="scale 'five' is unknown"):
+        build_prompt(one, ["relevance"], "five")

@@ -136,3 +136,19 @@ def test_ratings_without_systems() -> None:
 def test_ratings_under_another_id_are_refused() -> None:
     with pytest.raises(DataError, match="'a' stand under 'b'"):
         Ratings(items={"b": RatedItem(id="a", ratings={})}, scales={}, verdicts={})
+
+
+def test_load_ratings_before_the_line_that_names_the_scale_are_checked(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        item("a", {"overall": [9, 3]}),
+        item("b", {"overall": [5]}, scale={"overall": [1, 5]}),
+        item("c", {"overall": [0]}),
+    )
+    found = load_ratings(path)
+    assert found.items["a"].ratings["overall"] == (3.0,)
+    assert found.items["c"].ratings["overall"] == ()
+    assert [(fault.where, fault.kind, fault.value) for fault in found.faults] == [
+        (f"{path}:1", RatingFaultKind.OUT_OF_SCALE, "9"),
+        (f"{path}:3", RatingFaultKind.OUT_OF_SCALE, "0"),
+    ]

@@ -90,7 +90,8 @@ def test_reliability_below_zero_has_a_ceiling_of_zero() -> None:
         ([], NoReliability.TOO_FEW_ITEMS),
         ([[1.0, 2.0]], NoReliability.TOO_FEW_ITEMS),
         ([[1.0], [2.0], [3.0]], NoReliability.ONE_RATING_EACH),
-        ([[1.0, 3.0], [2.0, 2.0]], NoReliability.CONSTANT_RATINGS),
+        ([[1.0, 2.0], [4.0, 5.0]], NoReliability.TOO_FEW_ITEMS),
+        ([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]], NoReliability.CONSTANT_RATINGS),
     ],
 )
 def test_reliability_undefined_has_a_reason(ratings: list[list[float]], reason: NoReliability) -> None:
@@ -107,7 +108,7 @@ def test_reliability_one_cluster_has_a_ceiling_without_interval() -> None:
 
 
 def test_reliability_draws_without_an_icc_are_counted() -> None:
-    found = reliability([[1.0, 2.0], [4.0, 5.0]], seed=1, draws=100)
+    found = reliability([[1.0, 2.0], [4.0, 5.0], [8.0, 9.0]], seed=1, draws=100)
     assert found.ceiling is not None
     assert "of 100 draws undefined and left out" in found.ceiling.method
 

@@ -42,3 +42,7 @@ def test_answer_schema_score_is_what_the_scale_allows(scale, text):
 def test_answer_schema_reason_as_a_dimension_is_refused_where_a_reason_is_asked_for():
     with pytest.raises(ConfigError, match="reason"):
         answer_schema([Dimension(name="reason")], SCALE_0_5, with_reason=True)
+
+
+def test_answer_schema_names_and_a_scale_in_words_stand_for_what_they_name():
+    assert answer_schema(["a"], "0-5-int") == answer_schema([Dimension(name="a")], SCALE_0_5_INT)

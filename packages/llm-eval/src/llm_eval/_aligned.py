@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
 from llm_eval._baselines import TextUnit, bleu4, response_length, rouge_l
-from llm_eval._columns import FloatArray, Units
+from llm_eval._columns import FloatArray, Units, rounded_means
 from llm_eval._correlation import Correlation, CorrelationMethod, correlate
 from llm_eval._draws import resampled_counts
 from llm_eval._items import JudgeItem
@@ -62,8 +63,9 @@ class Aligned:
         dimension: as the judge names it.
         human_dimension: as the ratings name it.
         ids: items with a rating and a score, in the order of the ratings.
-        judge: score of each, the mean over its repeats; a verdict counts as its place among the verdicts.
-        human: mean rating of each.
+        judge: score of each, the mean over its repeats, to 12 significant digits; a verdict counts as its place among
+            the verdicts.
+        human: mean rating of each, likewise rounded.
         unlabelled: score of each item that has one but no rating in this dimension.
         num_unscored: items with a rating but no score.
     """
@@ -99,7 +101,7 @@ def align(pool: Pool, scores: JudgeScores, dimension: str, human_dimension: str)
         values = [value for value in of_item.get(dimension, ()) if value is not None]
         if values:
             where = f"{scores.judge}, item {item_id!r}, {dimension!r}"
-            judged[item_id] = float(np.mean([verdict_code(value, words, where) for value in values]))
+            judged[item_id] = fmean(verdict_code(value, words, where) for value in values)
     human = {item_id: item.mean(human_dimension) for item_id, item in pool.ratings.items.items()}
     rated = {item_id: mean for item_id, mean in human.items() if mean is not None}
     ids = tuple(item_id for item_id in rated if item_id in judged)
@@ -108,8 +110,8 @@ def align(pool: Pool, scores: JudgeScores, dimension: str, human_dimension: str)
         dimension=dimension,
         human_dimension=human_dimension,
         ids=ids,
-        judge=np.asarray([judged[item_id] for item_id in ids], dtype=np.float64),
-        human=np.asarray([rated[item_id] for item_id in ids], dtype=np.float64),
+        judge=rounded_means(np.asarray([judged[item_id] for item_id in ids], dtype=np.float64)),
+        human=rounded_means(np.asarray([rated[item_id] for item_id in ids], dtype=np.float64)),
         unlabelled={key: value for key, value in judged.items() if key in known and key not in rated},
         num_unscored=len(rated) - len(ids),
     )
@@ -159,10 +161,16 @@ class SystemColumns:
     names: tuple[str, ...]
     indicators: FloatArray
 
+    def subset(self, kept: Sequence[int]) -> "SystemColumns":
+        """Some of the items, by their places; systems that have none of them are gone."""
+        indicators = self.indicators[list(kept)]
+        used = [at for at, count in enumerate(indicators.sum(axis=0).tolist()) if count]
+        return SystemColumns(names=tuple(self.names[at] for at in used), indicators=indicators[:, used])
+
     def means(self, values: FloatArray, counts: FloatArray) -> FloatArray:
         """Mean of each system in each resample, shape (R, S); NaN where a resample has none of its items."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return (counts @ (self.indicators * values[:, np.newaxis])) / (counts @ self.indicators)
+            return rounded_means((counts @ (self.indicators * values[:, np.newaxis])) / (counts @ self.indicators))
 
     def correlate(self, x: FloatArray, y: FloatArray, method: CorrelationMethod) -> Correlation:
         """Correlation of the means of systems."""

@@ -43,7 +43,7 @@ def meta_eval(
         judgements: folders of judges' runs, or files of {id, scores}; several are compared.
         ratings: {id, human, scale} per item, or {id, dimension, rater, rating} per rating.
         output: folder to write.
-        items: what was judged; the ratings where their rows hold the texts.
+        items: what was judged; else the ratings where their rows hold the texts, else the items of the judges' runs.
         dimension: JUDGE=HUMAN, a judge's dimension and what people call it; equal names are joined by themselves.
         verdicts: NAME=good,fair,bad, words of a dimension that people rated by words, in their order.
         level: responses, dialogues, or means of systems.

@@ -49,7 +49,7 @@ def read_dimensions(names: Sequence[str] | None, path: Path | None) -> tuple[Dim
     """Read dimensions by name, or from a JSON file; the paper's where neither is given.
 
     Raises:
-        ConfigError: both are given, or a row of the file is no dimension.
+        ConfigError: both are given, a row of the file is no dimension, or the file is nested too deep.
         DataError: the file is no JSON list.
     """
     if path is None:
@@ -60,6 +60,10 @@ def read_dimensions(names: Sequence[str] | None, path: Path | None) -> tuple[Dim
         rows: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: is not JSON that can be read ({error}); give a list of dimensions") from error
+    except RecursionError as error:
+        raise ConfigError(
+            f"{path}: is nested too deep; give a list of names or {{name, definition, levels}}"
+        ) from error
     if not isinstance(rows, list):
         raise DataError(f"{path}: holds no list; give a list of names or {{name, definition, levels}}")
     return tuple(dimension_from_json(row) for row in cast("list[JsonValue]", rows))

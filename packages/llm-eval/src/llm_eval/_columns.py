@@ -69,6 +69,11 @@ def as_column(values: Values, *, name: str) -> FloatArray:
     return array
 
 
+def rounded_means(means: FloatArray) -> FloatArray:
+    """Means to 12 significant digits, so that those which are equal but for the order of a sum stay ties."""
+    return np.asarray([float(f"{mean:.12g}") for mean in means.ravel().tolist()], dtype=np.float64).reshape(means.shape)
+
+
 def as_pair(x: Values, y: Values) -> tuple[FloatArray, FloatArray]:
     """Two columns of the same length.
 

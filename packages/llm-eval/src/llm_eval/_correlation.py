@@ -8,6 +8,7 @@ import numpy as np
 
 from llm_eval._columns import FloatArray, IntArray, Values, as_pair
 from llm_eval._student import correlation_p_value
+from twllm_types import ConfigError
 
 LEAST_ITEMS = 3
 
@@ -64,9 +65,9 @@ def correlate(x: Values, y: Values, method: CorrelationMethod | str) -> Correlat
 
     Raises:
         DataError: unequal lengths, or a value that is not finite.
-        ValueError: `method` names no coefficient.
+        ConfigError: `method` names no coefficient.
     """
-    chosen = CorrelationMethod(method)
+    chosen = _read_method(method)
     a, b = as_pair(x, y)
     reason = no_correlation(a, b)
     if reason is not None:
@@ -80,6 +81,14 @@ def correlate(x: Values, y: Values, method: CorrelationMethod | str) -> Correlat
         value = pearson(a, b)
         p_value = correlation_p_value(value, a.size - 2)
     return Correlation(value=value, reason=None, p_value=p_value, method=chosen, n=a.size)
+
+
+def _read_method(method: CorrelationMethod | str) -> CorrelationMethod:
+    try:
+        return CorrelationMethod(method)
+    except ValueError as error:
+        names = ", ".join(repr(one.value) for one in CorrelationMethod)
+        raise ConfigError(f"no correlation method {method!r}; give one of {names}") from error
 
 
 def no_correlation(x: FloatArray, y: FloatArray) -> NoCorrelation | None:

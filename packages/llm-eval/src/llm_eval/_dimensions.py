@@ -65,6 +65,17 @@ def check_dimensions(dimensions: Sequence[Dimension], scale: Scale, *, with_reas
                 )
 
 
+def read_dimensions(dimensions: Sequence[Dimension | str]) -> tuple[Dimension, ...]:
+    """Return dimensions; a name stands for one without definition.
+
+    Raises:
+        ConfigError: one text in place of a list, something that is neither, or a name that cannot be.
+    """
+    if isinstance(dimensions, str):
+        raise ConfigError(f"dimensions are the text {dimensions!r}; give a list of names, such as [{dimensions!r}]")
+    return tuple(one if isinstance(one, Dimension) else dimension_from_json(one) for one in dimensions)
+
+
 def dimension_from_json(value: JsonValue) -> Dimension:
     """Read a name, or `{name, definition?, levels?}` with levels as `{score: text}` or `[[score, text], ...]`.
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from llm_eval._judge_scores import JudgeScores
 from llm_eval._meta_evaluation import CorrelationResult, DimensionEvaluation, EvaluationLevel
 from llm_eval._reliability import (
     MeanCorrelation,
+    Reliability,
     leave_one_rater_out,
     mean_correlation,
     partial_correlation,
@@ -21,6 +22,7 @@ from llm_eval._reliability import (
     self_consistency,
 )
 from llm_eval._resample import CorrelationEstimate, bootstrap_correlations, drawn_estimate, permutation_p_values
+from llm_eval._system_reliability import system_rater_baseline, system_reliability, system_words
 from llm_eval._verdicts import verdict_agreement
 
 
@@ -63,15 +65,16 @@ def evaluate_dimension(
     numbers = [[None if value is None else float(value) for value in row] for row in coded]
     at_items = not settings.of_systems
     seed, draws, level = settings.seed, settings.draws, settings.confidence
+    agreement, one_rater = _people(pool, one, raters, settings)
     return DimensionEvaluation(
         dimension=one.dimension,
         human_dimension=one.human_dimension,
-        n=one.human.size if at_items else len(read_systems(pool, one.ids).names),
+        n=one.human.size if at_items else agreement.n,
         num_unscored=one.num_unscored,
         correlations=results[JUDGE],
         within_clusters={m: _within(one, clusters, m) for m in settings.methods} if clusters and at_items else {},
-        reliability=reliability(raters, seed=seed, clusters=clusters, draws=draws, level=level),
-        rater_baseline={method: leave_one_rater_out(raters, method) for method in settings.methods},
+        reliability=agreement,
+        rater_baseline=one_rater,
         baselines={name: found for name, found in results.items() if name != JUDGE},
         length_partial=_length_partial(pool, one, settings) if at_items else {},
         self_consistency=self_consistency(numbers),
@@ -100,6 +103,20 @@ def evaluate_dimension(
             if at_items and words is None
         },
     )
+
+
+def _people(
+    pool: Pool, one: Aligned, raters: Sequence[Sequence[float]], settings: Settings
+) -> tuple[Reliability, dict[CorrelationMethod, MeanCorrelation]]:
+    """Ceiling and one rater, of what is correlated: items, or means of systems."""
+    clusters = pool.clusters(one.ids)
+    seed, draws, level = settings.seed, settings.draws, settings.confidence
+    if settings.of_systems:
+        systems = read_systems(pool, one.ids)
+        found = system_reliability(raters, systems, seed=seed, clusters=clusters, draws=draws, level=level)
+        return found, {method: system_rater_baseline(raters, systems, method) for method in settings.methods}
+    found = reliability(raters, seed=seed, clusters=clusters, draws=draws, level=level)
+    return found, {method: leave_one_rater_out(raters, method) for method in settings.methods}
 
 
 def correlate_dimensions(pool: Pool, aligned: Sequence[Aligned], settings: Settings) -> list[dict[str, Results]]:
@@ -177,16 +194,24 @@ def _estimates(
                 drawn = draw_system_correlations(
                     systems, x, y, method, units=units, draws=settings.draws, seed=settings.seed
                 )
-            by_method[method] = drawn_estimate(
+            of_systems = drawn_estimate(
                 correlation,
                 drawn,
-                units=units,
-                what=f"{method.value} of the means of {len(systems.names)} systems, percentile bootstrap over items",
+                units=replace(units, clustered=False),
+                what=system_words(f"{method.value} of the means of {len(systems.names)} systems", units),
                 level=settings.confidence,
                 seed=settings.seed,
             )
+            by_method[method] = _counting_systems(of_systems, len(systems.names))
         found.append(by_method)
     return found
+
+
+def _counting_systems(found: CorrelationEstimate, num_systems: int) -> CorrelationEstimate:
+    """The figure is over systems, however many items are behind each; what was resampled stands in its method."""
+    if found.estimate is None:
+        return found
+    return replace(found, estimate=replace(found.estimate, n=num_systems))
 
 
 def _within(one: Aligned, clusters: Sequence[str], method: CorrelationMethod) -> MeanCorrelation:

@@ -10,31 +10,55 @@ The distribution of a dimension is that after the answer as it was written so fa
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, fsum
+from math import exp, fsum, inf, log
 
-from llm_eval._dimensions import Dimension
+from llm_eval._dimensions import Dimension, read_dimensions
 from llm_eval._json_objects import JSON_NUMBER
 from llm_eval._judgements import DimensionScore, FailureKind, ParseFailure, ScoreMethod
 from llm_eval._parse import ParsedValue, parse_scores
-from llm_eval._scales import NumberScale, Scale, VerdictScale
+from llm_eval._scales import NumberScale, Scale, VerdictScale, read_scale
 from twllm_types import ConfigError, FinishReason, ShapeError, TokenLogprob
 
 _NUMBER_CHARACTERS = re.compile(r"[-+.0-9eE]*")
 _TERMINATORS = frozenset(' \t\r\n,}]"')
+# Probabilities of half precision that should add up to 1 may be off by this.
+_ROUNDING = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathQuestion:
     """What an engine that scores continuations is asked for one score.
 
+    A score may be written in several ways ("1" and "1.0"); the model's mass on it is the sum over them.
+
     Attributes:
         prefix: the answer up to the score, to be put behind the rendered prompt.
-        continuations: one per allowed score, in the scale's order: the score and the character behind it, without
-            which "1" would hold the probability of "10".
+        spellings: per allowed score, in the scale's order, the ways to write it, that of the answer first; each with
+            the character behind it, without which "1" would hold the probability of "10".
     """
 
     prefix: str
-    continuations: tuple[str, ...]
+    spellings: tuple[tuple[str, ...], ...]
+
+    @property
+    def continuations(self) -> tuple[str, ...]:
+        """One per allowed score, in the scale's order: as the answer writes its score, with or without ".0"."""
+        return tuple(ways[0] for ways in self.spellings)
+
+    def per_score(self, logprobs: Sequence[float]) -> tuple[float, ...]:
+        """Return each score's log-likelihood given those of all its spellings, joined in order.
+
+        Args:
+            logprobs: natural logarithm of each spelling's probability, score by score; -inf for none.
+
+        Raises:
+            ShapeError: not one log-likelihood per spelling.
+        """
+        num_spellings = sum(map(len, self.spellings))
+        if len(logprobs) != num_spellings:
+            raise ShapeError(f"{len(logprobs)} log-likelihoods for {num_spellings} spellings; give one per spelling")
+        each = iter(logprobs)
+        return tuple(_log_sum([next(each) for _ in ways]) for ways in self.spellings)
 
 
 def is_told_apart_at_once(scale: Scale) -> bool:
@@ -54,8 +78,8 @@ def is_told_apart_at_once(scale: Scale) -> bool:
 
 def expected_scores(
     tokens: Sequence[TokenLogprob],
-    dimensions: Sequence[Dimension],
-    scale: Scale,
+    dimensions: Sequence[Dimension | str],
+    scale: Scale | str,
     *,
     text: str | None = None,
     least_mass: float | None = None,
@@ -71,8 +95,8 @@ def expected_scores(
 
     Args:
         tokens: of the answer, with alternatives; reasoning tokens may come before and an end token behind it.
-        dimensions: what was asked for.
-        scale: of every dimension, with an end of allowed scores.
+        dimensions: what was asked for; a name stands for a dimension without definition.
+        scale: of every dimension, with an end of allowed scores; or its text ("0-5-int").
         text: the answer; None for the tokens joined.
         least_mass: least captured mass of every dimension, in [0, 1]; None for any above zero.
         finish_reason: as for `parse_scores`.
@@ -85,10 +109,11 @@ def expected_scores(
     Raises:
         ConfigError: the scale is continuous, or the dimensions do not fit together.
     """
-    _check_finite(scale)
+    asked, values = read_dimensions(dimensions), read_scale(scale)
+    _check_finite(values)
     joined = "".join(token.token for token in tokens)
     answer = joined if text is None else text
-    parsed = parse_scores(answer, dimensions, scale, finish_reason=finish_reason, shown=shown)
+    parsed = parse_scores(answer, asked, values, finish_reason=finish_reason, shown=shown)
     if isinstance(parsed, ParseFailure):
         return parsed
     offset = _offset(answer, joined, last=max(one.end for one in parsed.values.values()))
@@ -97,10 +122,10 @@ def expected_scores(
         return ParseFailure(kind=kind, message="the tokens do not join to the text; score without expected values")
     scores: dict[str, DimensionScore] = {}
     for name, value in parsed.values.items():
-        read = _walk(tokens, value, scale, offset=offset)
+        read = _walk(tokens, value, values, offset=offset)
         if isinstance(read, ParseFailure):
             return ParseFailure(kind=read.kind, dimension=name, message=f"{name!r}: {read.message}")
-        score = _expectation(scale, read, least_mass=least_mass)
+        score = _expectation(values, read, least_mass=least_mass)
         if isinstance(score, ParseFailure):
             return ParseFailure(kind=score.kind, dimension=name, message=f"{name!r}: {score.message}")
         scores[name] = score
@@ -110,7 +135,8 @@ def expected_scores(
 def path_question(text: str, value: ParsedValue, scale: Scale) -> PathQuestion:
     """Return what to ask about one score of an answer: every allowed score at the very place where it was written.
 
-    White space before the score goes with it, since most tokenizers join the two.
+    The score that was written is among the spellings as it was written ("85.0" for 85, "8.50"). White space before it
+    goes with it, since most tokenizers join the two.
 
     Raises:
         ConfigError: the scale is continuous.
@@ -120,7 +146,16 @@ def path_question(text: str, value: ParsedValue, scale: Scale) -> PathQuestion:
     prefix = before.rstrip(" ")
     behind = text[value.end : value.end + 1]
     lead = before[len(prefix) :]
-    return PathQuestion(prefix=prefix, continuations=tuple(f"{lead}{label}{behind}" for label in labels))
+    written, chosen = text[value.start : value.end], _label(value, scale)
+    spellings: list[tuple[str, ...]] = []
+    for label in labels:
+        ways = _forms(label) if isinstance(scale, NumberScale) else (label,)
+        # in the answer's own manner first, the others after it
+        ways = tuple(sorted(ways, key=lambda way: ("." in way) is not ("." in written)))
+        if label == chosen:
+            ways = tuple(dict.fromkeys((written, *ways)))
+        spellings.append(tuple(f"{lead}{way}{behind}" for way in ways))
+    return PathQuestion(prefix=prefix, spellings=tuple(spellings))
 
 
 def expected_from_likelihoods(
@@ -130,7 +165,8 @@ def expected_from_likelihoods(
 
     Args:
         scale: with an end of allowed scores.
-        logprobs: natural logarithm of each score's probability, in the scale's order; -inf for none.
+        logprobs: natural logarithm of each score's probability, in the scale's order; -inf for none. Of scores with
+            several spellings the sum over them (`PathQuestion.per_score`).
         least_mass: least sum of the probabilities, in [0, 1]; None for any above zero.
 
     Raises:
@@ -142,6 +178,12 @@ def expected_from_likelihoods(
         raise ShapeError(f"{len(logprobs)} log-likelihoods for {len(labels)} allowed scores; give one per score")
     mass = {label: exp(logprob) for label, logprob in zip(labels, logprobs, strict=True)}
     return _expectation(scale, mass, least_mass=least_mass)
+
+
+def _log_sum(logprobs: Sequence[float]) -> float:
+    """Logarithm of the sum of the probabilities, taken relative to the largest, so that none becomes zero early."""
+    largest = max(logprobs)
+    return largest if largest == -inf else largest + log(fsum(exp(one - largest) for one in logprobs))
 
 
 def _check_finite(scale: Scale) -> tuple[str, ...]:
@@ -257,7 +299,13 @@ def _forms(label: str) -> tuple[str, ...]:
 
 
 def _expectation(scale: Scale, mass: Mapping[str, float], *, least_mass: float | None) -> DimensionScore | ParseFailure:
-    captured = min(1.0, fsum(mass.values()))
+    total = fsum(mass.values())
+    if total > 1 + _ROUNDING:
+        return ParseFailure(
+            kind=FailureKind.MISSING_LOGPROBS,
+            message=f"the probabilities of the allowed scores add up to {total:.3f}, so they are none",
+        )
+    captured = min(1.0, total)
     if captured == 0:
         kind = FailureKind.MISSING_LOGPROBS
         return ParseFailure(kind=kind, message="no allowed score has a probability above zero")
@@ -266,7 +314,6 @@ def _expectation(scale: Scale, mass: Mapping[str, float], *, least_mass: float |
             kind=FailureKind.LOW_CAPTURED_MASS,
             message=f"the allowed scores hold {captured:.3f} of the probability, less than {least_mass}",
         )
-    total = fsum(mass.values())
     shares = {label: mass[label] / total for label in scale.labels or () if mass.get(label, 0.0) > 0}
     match scale:
         case NumberScale():

@@ -66,7 +66,8 @@ class JudgeItem:
             if any(not text.strip() for text in texts):
                 raise DataError(f"item {self.id}: a {name} is empty; give its text or leave it out")
         spoken = (text for turn in self.context for text in (turn.speaker, turn.text))
-        for text in (self.id, *spoken, self.response, *self.references, *self.documents):
+        named = (self.id, self.system, self.cluster)
+        for text in (*named, *spoken, self.response, *self.references, *self.documents):
             # half a surrogate pair, which JSON can hold and UTF-8 cannot
             if text is not None and any("\ud800" <= character <= "\udfff" for character in text):
                 raise DataError(f"item {self.id!r}: a text holds half a surrogate pair; write the whole character")
@@ -85,7 +86,7 @@ class JudgeItem:
         return "context-" + hashlib.sha256(json.dumps(turns).encode("ascii")).hexdigest()[:16]
 
 
-def item_from_json(row: Mapping[str, JsonValue], *, source: str = "item") -> JudgeItem:
+def item_from_json(row: "Mapping[str, JsonValue] | JsonValue", *, source: str = "item") -> JudgeItem:
     """Read `{id, context, response, references | reference, documents, system, cluster}`; other keys are ignored.
 
     `context` is `[[speaker, text], ...]` with null for no speaker, or one text. A dialogue has `response: null`; a row
@@ -97,8 +98,11 @@ def item_from_json(row: Mapping[str, JsonValue], *, source: str = "item") -> Jud
         source: what messages begin with, such as file:line.
 
     Raises:
-        DataError: a key is missing, has another type or contradicts `level`, or the item cannot be.
+        DataError: the row is no object, a key is missing, has another type or contradicts `level`, or the item cannot
+            be.
     """
+    if not isinstance(row, Mapping):
+        raise DataError(f"{source}: an item is {type(row).__name__}; give a JSON object with id, context and response")
     where = f"{source}: item {row.get('id')!r}"
     response = _response(row, where)
     try:

@@ -4,7 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from llm_eval._expected import expected_from_likelihoods, expected_scores, is_told_apart_at_once, path_question
+from llm_eval._expected import (
+    PathQuestion,
+    expected_from_likelihoods,
+    expected_scores,
+    is_told_apart_at_once,
+    path_question,
+)
 from llm_eval._items import JudgeItem
 from llm_eval._judge_plan import PlannedJudgement, as_conversation, content_sha256, failed_by_engine, may_try_again
 from llm_eval._judge_settings import JudgeSettings, PromptForm
@@ -66,7 +72,8 @@ class _Sent:
 def shown_texts(item: JudgeItem) -> tuple[str, ...]:
     """Return every text of an item that stands in its prompt."""
     response = () if item.response is None else (item.response,)
-    return (*(turn.text for turn in item.context), *response, *item.references, *item.documents)
+    spoken = (text for turn in item.context for text in (turn.speaker, turn.text) if text is not None)
+    return (*spoken, *response, *item.references, *item.documents)
 
 
 def check_form(engine: Engine, form: PromptForm, *, structured: bool) -> None:
@@ -224,42 +231,51 @@ def _by_paths(
 ) -> Iterator[tuple[PlannedJudgement, Judgement]]:
     """Score every allowed value of every dimension after the very answer that was generated before it."""
     read = [_parse_samples(sent, answer, settings)[0] for sent, answer in waiting]
-    requests: list[LikelihoodRequest] = []
-    for (sent, answer), parsed in zip(waiting, read, strict=True):
-        if isinstance(parsed, ParsedScores):
-            requests.extend(_path_requests(sent, answer, parsed, settings))
+    asked = [
+        _path_questions(answer.text, parsed, settings) if isinstance(parsed, ParsedScores) else {}
+        for (_, answer), parsed in zip(waiting, read, strict=True)
+    ]
+    requests = [
+        request
+        for (sent, _), questions in zip(waiting, asked, strict=True)
+        for question in questions.values()
+        for request in _path_requests(sent, question)
+    ]
     scores = iter(likelihood_scorer(engine).loglikelihood(requests) if requests else ())
-    for (sent, answer), parsed in zip(waiting, read, strict=True):
+    for (sent, answer), parsed, questions in zip(waiting, read, asked, strict=True):
         if isinstance(parsed, ParseFailure):
             yield sent.planned, _made(sent, parsed, answer)
             continue
-        found = [next(scores) for _ in range(len(parsed.values) * len(settings.scale.labels or ()))]
-        yield sent.planned, _made(sent, _from_paths(parsed, found, settings), answer, parsed.reason)
+        found = {
+            name: [next(scores) for ways in question.spellings for _ in ways] for name, question in questions.items()
+        }
+        yield sent.planned, _made(sent, _from_paths(questions, found, settings), answer, parsed.reason)
 
 
-def _path_requests(
-    sent: _Sent, answer: Completion, parsed: ParsedScores, settings: JudgeSettings
-) -> Iterator[LikelihoodRequest]:
+def _path_questions(text: str, parsed: ParsedScores, settings: JudgeSettings) -> dict[str, PathQuestion]:
+    return {name: path_question(text, value, settings.scale) for name, value in parsed.values.items()}
+
+
+def _path_requests(sent: _Sent, question: PathQuestion) -> Iterator[LikelihoodRequest]:
     if not isinstance(sent.content, str):
         raise ConfigError("scoring continuations needs raw text; use --form raw or chat")
-    for value in parsed.values.values():
-        question = path_question(answer.text, value, settings.scale)
-        for continuation in question.continuations:
+    for ways in question.spellings:
+        for continuation in ways:
             yield LikelihoodRequest(context=sent.content + question.prefix, continuation=continuation)
 
 
 def _from_paths(
-    parsed: ParsedScores, found: Sequence[Likelihood | EngineFailure], settings: JudgeSettings
+    questions: Mapping[str, PathQuestion],
+    found: Mapping[str, Sequence[Likelihood | EngineFailure]],
+    settings: JudgeSettings,
 ) -> Scores | ParseFailure | JudgementFailure:
-    failed = next((one for one in found if isinstance(one, EngineFailure)), None)
+    failed = next((one for part in found.values() for one in part if isinstance(one, EngineFailure)), None)
     if failed is not None:
         return engine_failure(failed)
-    logprobs = [one.logprob for one in found if isinstance(one, Likelihood)]
-    size = len(settings.scale.labels or ())
     scores: dict[str, DimensionScore] = {}
-    for at, name in enumerate(parsed.values):
-        part = logprobs[at * size : (at + 1) * size]
-        score = expected_from_likelihoods(settings.scale, part, least_mass=settings.min_captured_mass)
+    for name, question in questions.items():
+        logprobs = question.per_score([one.logprob for one in found[name] if isinstance(one, Likelihood)])
+        score = expected_from_likelihoods(settings.scale, logprobs, least_mass=settings.min_captured_mass)
         if isinstance(score, ParseFailure):
             return ParseFailure(kind=score.kind, dimension=name, message=f"{name!r}: {score.message}")
         scores[name] = score

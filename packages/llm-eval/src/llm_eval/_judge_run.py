@@ -22,7 +22,9 @@ from llm_eval._judge_stored import (
     ITEMS_NAME,
     JUDGEMENTS_NAME,
     StoredJudgeRun,
+    finished_items,
     finished_judgements,
+    items_to_json,
     judgements_to_json,
     last_attempts,
     read_attempts,
@@ -43,7 +45,7 @@ from twllm_runs import (
     write_text_atomic,
 )
 from twllm_runs.report import Report, render_report
-from twllm_types import JsonObject, JsonValue, RunManifest
+from twllm_types import ArtifactError, JsonObject, JsonValue, RunManifest
 
 REPORT_NAME = "report.html"
 DECISIVE_PACKAGES = ("llm-eval", "twllm-engines")
@@ -129,6 +131,8 @@ def run_judge(
     with _open(job, output, items_file) as run:
         if run.state is not RunState.FINISHED:
             return _carry_out(run, job)
+        finished_items(output, run.result)
+        _refuse_other_items(output / ITEMS_NAME, job.items)
         judgements = finished_judgements(output, run.result)
         if not (retry_failures and any(failed_by_engine(judgement) for judgement in judgements)):
             return _result(run, job, judgements, num_asked=0)
@@ -174,10 +178,20 @@ def _carry_out(run: Run, job: _Job) -> JudgeRun:
 def _keep_items(path: Path, items: Sequence[JudgeItem]) -> None:
     """Write what was judged beside its judgements, so that reports and preferences need no other file."""
     if path.exists():
+        _refuse_other_items(path, items)
         return
     with open_atomic(path, "w") as file:
         for item in items:
             file.write(json.dumps(item_to_json(item), ensure_ascii=False) + "\n")
+
+
+def _refuse_other_items(path: Path, items: Sequence[JudgeItem]) -> None:
+    # Equal prompts do not say it: systems, clusters and, in some styles, documents are in none.
+    if items_to_json(load_items(path)) != items_to_json(items):
+        raise ArtifactError(
+            f"{path}: holds other items than those given; give the items of this run, restore the file, or judge in a "
+            "new folder"
+        )
 
 
 def _todo(job: _Job, attempts: Sequence[Judgement]) -> list[PlannedJudgement]:
@@ -264,6 +278,7 @@ def _summary_json(job: _Job, result: JudgeRun) -> JsonObject:
         "judge": job.settings.to_json(),
         "num_items": len(job.items),
         "prompts_sha256": prompts_sha256(job.plan),
+        "items": items_to_json(job.items),
         "judgements": judgements_to_json(result.judgements),
         "tokens": cast("JsonValue", asdict(result.tokens)),
         "cost": result.cost,
@@ -284,7 +299,7 @@ def stored_report(run: StoredJudgeRun) -> Report:
     return _page(
         summarise_judgements(run.judgements, weights=run.weights, seed=run.manifest.seed or 0),
         run.judgements,
-        load_items(run.folder / ITEMS_NAME),
+        run.items,
         run.manifest,
         run.judge,
         usage_text(tokens, token_cost(tokens, settings), currency_of(settings)),

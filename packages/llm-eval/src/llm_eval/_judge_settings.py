@@ -87,7 +87,8 @@ class JudgeSettings:
         max_tokens: most new tokens.
         min_captured_mass: least probability of the allowed scores for an expected score, in (0, 1]; None for any.
         shuffle_dimensions: put the dimensions in a seeded order of its own to each item; scores keep that order.
-        weights: of the dimensions in `overall`, >= 0; one that is not named weighs 1.
+        weights: of the dimensions in `overall`, >= 0; one that is not named weighs 1. Their sum times the largest
+            score of the scale is a finite number.
         seed: of sampling, orders and resamples, >= 0.
 
     Raises:
@@ -199,5 +200,13 @@ class JudgeSettings:
             raise ConfigError(f"{OVERALL!r} is asked of the judge, so it is no weighted mean; leave the weights out")
         if any(not (value >= 0 and isfinite(value)) for value in self.weights.values()):
             raise ConfigError(f"weights are {dict(self.weights)}; give finite numbers >= 0")
-        if not any(self.weights.get(name, 1.0) > 0 for name in names):
+        total = sum(self.weights.get(name, 1.0) for name in names)
+        if total == 0:
             raise ConfigError("all weights are 0; give one dimension a weight > 0")
+        scale = self.scale
+        largest = max(abs(scale.minimum), abs(scale.maximum)) if isinstance(scale, NumberScale) else 1.0
+        if not isfinite(total * largest):
+            raise ConfigError(
+                f"weights {dict(self.weights)} times the scores are too large for a number; give smaller ones, since "
+                "only their ratios count"
+            )

@@ -1,4 +1,4 @@
-"""Runs of a judge read back: their judgements, and whether these are still what the figures were made of."""
+"""Runs of a judge read back: items and judgements, and whether these are still what the figures were made of."""
 
 import hashlib
 import json
@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from llm_eval._items import JudgeItem, item_to_json
 from llm_eval._judgements import Judgement, judgement_from_json, judgement_to_json
+from llm_eval._load_items import load_items
 from twllm_runs import read_jsonl, read_run
 from twllm_types import ArtifactError, DataError, JsonObject, RunManifest
 
 COMMAND = "llm-eval judge"
 JUDGEMENTS_NAME = "judgements.jsonl"
 ITEMS_NAME = "items.jsonl"
+_SUMMARY_NAME = "summary.json"
+_RESTORE = "restore the file, or judge again in a new folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +28,14 @@ class StoredJudgeRun:
         folder: of the run.
         manifest: of its first start.
         summary: what `summary.json` holds.
+        items: what was judged.
         judgements: last attempt of each judgement, in the order of the items.
     """
 
     folder: Path
     manifest: RunManifest
     summary: JsonObject
+    items: tuple[JudgeItem, ...]
     judgements: tuple[Judgement, ...]
 
     @property
@@ -75,41 +81,76 @@ def read_judge_run(folder: Path) -> StoredJudgeRun:
     """Read a finished run as a consumer.
 
     Raises:
-        ArtifactError: there is no finished run of this command, or its judgements are not what it was summed up from.
-        DataError: a line of `judgements.jsonl` is no judgement.
+        ArtifactError: there is no finished run of this command, or its items or judgements are not those that it was
+            summed up from.
+        DataError: a line of `items.jsonl` is no item, or one of `judgements.jsonl` no judgement.
     """
     stored = read_run(folder)
     if stored.manifest.command != COMMAND or stored.summary is None:
         state = "is not finished" if stored.manifest.command == COMMAND else f"holds a run of {stored.manifest.command}"
         raise ArtifactError(f"{folder}: {state}; give the folder of a finished {COMMAND}")
-    judgements = finished_judgements(folder, stored.summary)
-    return StoredJudgeRun(folder=folder, manifest=stored.manifest, summary=stored.summary, judgements=judgements)
+    return StoredJudgeRun(
+        folder=folder,
+        manifest=stored.manifest,
+        summary=stored.summary,
+        items=finished_items(folder, stored.summary),
+        judgements=finished_judgements(folder, stored.summary),
+    )
+
+
+def finished_items(folder: Path, summary: JsonObject) -> tuple[JudgeItem, ...]:
+    """Read what a finished run judged, in order, and compare it with what was summed up.
+
+    Raises:
+        ArtifactError: it is not the same, or `items.jsonl` or its hash is missing.
+        DataError: a line is no item.
+    """
+    path = folder / ITEMS_NAME
+    if not path.is_file():
+        raise ArtifactError(f"{path}: is missing; {_RESTORE}")
+    items = load_items(path)
+    _refuse_other(path, summary, "items", items_to_json(items))
+    return items
 
 
 def finished_judgements(folder: Path, summary: JsonObject) -> tuple[Judgement, ...]:
     """Read the judgements of a finished run, sorted by item and repeat, and compare them with what was summed up.
 
     Raises:
-        ArtifactError: they are not the same.
+        ArtifactError: they are not the same, or their hash is missing.
         DataError: a line is no judgement.
     """
     found = last_attempts(read_attempts(folder))
     judgements = tuple(found[key] for key in sorted(found))
-    expected = cast("JsonObject", summary["judgements"])
-    if expected != judgements_to_json(judgements):
-        raise ArtifactError(
-            f"{folder / JUDGEMENTS_NAME}: its {len(judgements):,} judgements are not the {expected['num']:,} that "
-            "summary.json was made of; restore the file, or judge again in a new folder"
-        )
+    _refuse_other(folder / JUDGEMENTS_NAME, summary, "judgements", judgements_to_json(judgements))
     return judgements
+
+
+def _refuse_other(path: Path, summary: JsonObject, key: str, found: JsonObject) -> None:
+    match summary.get(key):
+        case {"num": int() as num, "sha256": str()} as wanted:
+            if wanted != found:
+                raise ArtifactError(
+                    f"{path}: its {found['num']:,} {key} are not the {num:,} that {_SUMMARY_NAME} was made of; "
+                    f"{_RESTORE}"
+                )
+        case _:
+            raise ArtifactError(f"{path.with_name(_SUMMARY_NAME)}: {key!r} is not {{num, sha256}}; {_RESTORE}")
+
+
+def items_to_json(items: Sequence[JudgeItem]) -> JsonObject:
+    """Return what summary.json says of the items: how many, and a hash of all, whatever their order."""
+    return _hashed(item_to_json(item) for item in items)
 
 
 def judgements_to_json(judgements: Sequence[Judgement]) -> JsonObject:
     """Return what summary.json says of its judgements: how many, and a hash of all, whatever their order."""
-    rows = sorted(
-        json.dumps(judgement_to_json(judgement), sort_keys=True, separators=(",", ":")) for judgement in judgements
-    )
-    return {"num": len(judgements), "sha256": hashlib.sha256("\n".join(rows).encode("ascii")).hexdigest()}
+    return _hashed(judgement_to_json(judgement) for judgement in judgements)
+
+
+def _hashed(rows: Iterable[JsonObject]) -> JsonObject:
+    lines = sorted(json.dumps(row, sort_keys=True, separators=(",", ":")) for row in rows)
+    return {"num": len(lines), "sha256": hashlib.sha256("\n".join(lines).encode("ascii")).hexdigest()}
 
 
 def read_judgements(path: Path) -> tuple[tuple[Judgement, ...], dict[str, float]]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from math import fsum
 from statistics import fmean
 from typing import Protocol, cast
 
@@ -149,8 +150,8 @@ def overall_value(scores: Mapping[str, DimensionScore], weights: Mapping[str, fl
     values = {name: score.value for name, score in scores.items() if score.value is not None}
     if OVERALL in values or not values:
         return values.get(OVERALL)
-    total = sum(weights.get(name, 1.0) for name in values)
-    return sum(weights.get(name, 1.0) * value for name, value in values.items()) / total
+    total = fsum(weights.get(name, 1.0) for name in values)
+    return fsum(weights.get(name, 1.0) * value for name, value in values.items()) / total
 
 
 def sample_counts(judgement: Judgement) -> tuple[int, int]:
@@ -254,14 +255,14 @@ def _item_score(group: Sequence[Judgement], weights: Mapping[str, float]) -> Ite
     scored = [judgement.scores for judgement in group if judgement.scores is not None]
     names = list(dict.fromkeys(name for scores in scored for name in scores))
     numbers = {
-        name: fmean(value for scores in scored if (value := scores[name].value) is not None)
+        name: fmean(value for scores in scored if name in scores and (value := scores[name].value) is not None)
         for name in names
-        if any(scores[name].value is not None for scores in scored)
+        if any(name in scores and scores[name].value is not None for scores in scored)
     }
     overall = [value for scores in scored if (value := overall_value(scores, weights)) is not None]
     if overall:
         numbers[OVERALL] = fmean(overall)
-    words = {name: [scores[name] for scores in scored] for name in names if name not in numbers}
+    words = {name: [scores[name] for scores in scored if name in scores] for name in names if name not in numbers}
     return ItemScore(
         item_id=first.item_id,
         system=first.system,

@@ -45,7 +45,7 @@ class FailureKind(StrEnum):
     """The token limit cut the answer off before it was whole."""
     ENGINE_ERROR = "engine_error"
     MISSING_LOGPROBS = "missing_logprobs"
-    """The engine gave no log-probabilities where a score was written, or none of an allowed score."""
+    """The engine gave none where a score was written, none of an allowed score, or such as add up to more than 1."""
     MISALIGNED_TOKENS = "misaligned_tokens"
     """The tokens do not join to the text, so a score cannot be found among them."""
     LOW_CAPTURED_MASS = "low_captured_mass"

@@ -29,7 +29,8 @@ def load_ratings(
     cluster, items of equal context are one. One line per rating: `{id, dimension, rater, rating, system, cluster}`; a
     rater may rate an item once.
 
-    A rating that is no number, or that lies outside of the scale where one is known, is a counted fault and no rating.
+    A rating that is no number, or that lies outside of the scale where any line names one, is a counted fault and no
+    rating.
 
     Args:
         path: the file.
@@ -50,6 +51,16 @@ def load_ratings(
     return reader.ratings()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """One rating as it stands in the file."""
+
+    value: JsonValue
+    item_id: str
+    dimension: str
+    where: str
+
+
 @dataclass(kw_only=True)
 class _Reader:
     """What was read so far."""
@@ -58,6 +69,7 @@ class _Reader:
     scales: dict[str, tuple[float, float]]
     verdicts: dict[str, tuple[str, ...]]
     values: dict[str, dict[str, list[float]]] = field(default_factory=dict[str, dict[str, list[float]]])
+    given: list[_Given] = field(default_factory=list[_Given])
     systems: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     clusters: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     seen: dict[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
@@ -80,6 +92,9 @@ class _Reader:
             self._read_rating(item_id, row, where)
 
     def ratings(self) -> Ratings:
+        # Only now, since a later line may be the first to name the scale.
+        for one in self.given:
+            self._count(one)
         if not any(numbers for of_item in self.values.values() for numbers in of_item.values()):
             raise DataError(f"{self.path}: holds no rating that counts; give at least one")
         items = {
@@ -114,17 +129,17 @@ class _Reader:
         if not isinstance(human, dict):
             raise DataError(f"{where}: human is {type(human).__name__}; give {{dimension: [rating, ...]}}")
         for dimension, given in human.items():
-            numbers = self.values[item_id].setdefault(dimension, [])
+            self.values[item_id].setdefault(dimension, [])
             for value in given if isinstance(given, list) else [given]:
-                self._add(numbers, value, item_id, dimension, where)
+                self.given.append(_Given(value=value, item_id=item_id, dimension=dimension, where=where))
 
     def _read_rating(self, item_id: str, row: JsonObject, where: str) -> None:
         dimension, rater = row.get("dimension"), row.get("rater")
         if not isinstance(dimension, str) or isinstance(rater, bool) or not isinstance(rater, str | int):
             raise DataError(f"{where}: needs a dimension and a rater; give both, the rater as a text or whole number")
         self._once((item_id, dimension, str(rater)), where, f"rater {rater!r} on {item_id!r}, {dimension!r}")
-        numbers = self.values[item_id].setdefault(dimension, [])
-        self._add(numbers, row["rating"], item_id, dimension, where)
+        self.values[item_id].setdefault(dimension, [])
+        self.given.append(_Given(value=row["rating"], item_id=item_id, dimension=dimension, where=where))
 
     def _read_scales(self, value: JsonValue, where: str) -> None:
         if value is None:
@@ -133,7 +148,7 @@ class _Reader:
             raise DataError(f"{where}: scale is {type(value).__name__}; give {{dimension: [lowest, highest]}}")
         for dimension, ends in value.items():
             match ends:
-                case [int() | float() as low, int() | float() as high] if low < high:
+                case [int() | float() as low, int() | float() as high] if _is_range(low, high):
                     scale = (float(low), float(high))
                 case _:
                     raise DataError(f"{where}: scale of {dimension!r} is {ends!r}; give [lowest, highest]")
@@ -143,13 +158,19 @@ class _Reader:
                     "give every item of a file the same"
                 )
 
-    def _add(self, numbers: list[float], value: JsonValue, item_id: str, dimension: str, where: str) -> None:
-        read = self._number(value, dimension)
+    def _count(self, given: _Given) -> None:
+        read = self._number(given.value, given.dimension)
         if isinstance(read, RatingFaultKind):
-            shown = json.dumps(value, ensure_ascii=False)
-            self.faults.append(RatingFault(where=where, item_id=item_id, dimension=dimension, kind=read, value=shown))
+            fault = RatingFault(
+                where=given.where,
+                item_id=given.item_id,
+                dimension=given.dimension,
+                kind=read,
+                value=json.dumps(given.value, ensure_ascii=False),
+            )
+            self.faults.append(fault)
         else:
-            numbers.append(read)
+            self.values[given.item_id][given.dimension].append(read)
 
     def _number(self, value: JsonValue, dimension: str) -> float | RatingFaultKind:
         words = self.verdicts.get(dimension)
@@ -175,3 +196,9 @@ def _text(row: JsonObject, key: str, where: str) -> str | None:
     if not isinstance(value, str | None):
         raise DataError(f"{where}: {key} is {type(cast('object', value)).__name__}; give a text or null")
     return value
+
+
+def _is_range(low: float, high: float) -> bool:
+    """Tell whether two numbers of JSON, which may be larger than any float, are the ends of a scale."""
+    is_flag = isinstance(low, bool) or isinstance(high, bool)
+    return not is_flag and max(abs(low), abs(high)) <= _LARGEST and low < high

@@ -75,8 +75,9 @@ def meta_evaluate(
         num_folds: parts of the cross-validation of the calibration.
 
     Raises:
-        DataError: no rated item is left, two judges have one name, a judge rates none of the dimensions, a named
-            dimension or system does not exist, or words and numbers are mixed.
+        DataError: no rated item is left, two judges have one name, a judge rates none of the dimensions (one whose
+            every judgement failed stands with n = 0), a named dimension or system does not exist, or words and numbers
+            are mixed.
         ConfigError: fewer than two draws or folds, or a level outside (0, 1).
     """
     check_draws(draws, confidence)
@@ -150,6 +151,10 @@ def _pool(
 
 def _align(pool: Pool, judge: JudgeScores, dimensions: Mapping[str, str] | None) -> tuple[Aligned, ...]:
     rated = pool.ratings.dimensions
+    # What a judge would have scored is not known where all of it failed: then all that people rated is without score.
+    has_none = judge.num_failed > 0 and not judge.dimensions
+    if dimensions is None and has_none:
+        dimensions = {name: name for name in rated}
     if dimensions is None:
         folded = {name.casefold(): name for name in reversed(rated)}
         dimensions = {
@@ -158,7 +163,7 @@ def _align(pool: Pool, judge: JudgeScores, dimensions: Mapping[str, str] | None)
             if name.casefold() in folded
         }
     for own, human in dimensions.items():
-        if human not in rated or own not in judge.dimensions:
+        if human not in rated or not (has_none or own in judge.dimensions):
             raise DataError(
                 f"{judge.judge} has {', '.join(judge.dimensions)} and people rated {', '.join(rated)}; "
                 f"{own!r} to {human!r} joins none of them, so correct the names"

@@ -81,8 +81,9 @@ class DimensionEvaluation:
         num_unscored: rated items without a score.
         correlations: by method.
         within_clusters: mean of the coefficients inside of the clusters, by method; empty where nothing is clustered.
-        reliability: agreement of the raters over the rated items, with the ceiling.
-        rater_baseline: one rater against the mean of the others, by method.
+        reliability: agreement of the raters over the rated items, or over the means of systems at their level, with the
+            ceiling.
+        rater_baseline: one rater against the mean of the others, by method; likewise.
         baselines: coefficient of length, BLEU-4 and ROUGE-L with the same ratings on the same items, by name and
             method; only those that the items allow.
         length_partial: the judge's coefficient with length taken out, by method; empty without items.
@@ -123,7 +124,7 @@ class NoCorrectedMean(StrEnum):
     NOTHING_UNLABELLED = "nothing_unlabelled"
     """Every judged item is rated: the human mean is all there is to know."""
     TOO_FEW_LABELLED = "too_few_labelled"
-    """Fewer than two rated items or clusters."""
+    """Fewer than three rated items or clusters, on which the judge's weight is fitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

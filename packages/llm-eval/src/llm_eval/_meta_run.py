@@ -12,7 +12,7 @@ from llm_eval._baselines import TextUnit
 from llm_eval._items import JudgeItem
 from llm_eval._judge_scores import JudgeScores, plain_scores, scores_of_judgements
 from llm_eval._judge_settings import OVERALL
-from llm_eval._judge_stored import read_judgements
+from llm_eval._judge_stored import ITEMS_NAME, read_judgements
 from llm_eval._judge_summary import overall_value
 from llm_eval._judgements import DimensionScore, Judgement, ScoreMethod
 from llm_eval._load_items import load_items, read_rows
@@ -38,7 +38,8 @@ class MetaInputs:
     Attributes:
         ratings: file of human ratings.
         judgements: runs of judges, or files of scores.
-        items: file of what was judged; None takes the ratings where their rows hold the texts.
+        items: file of what was judged; None takes the ratings where their rows hold the texts, else the items that the
+            judges' runs keep. Without any, systems and clusters are those that the judgements name.
     """
 
     ratings: Path
@@ -59,7 +60,10 @@ class MetaSettings:
         text_unit: what baselines count.
         score_field: figure to take where a file of scores has several; None for none.
         draws: of bootstrap and permutation.
-        seed: of the draws.
+        seed: of the draws, >= 0.
+
+    Raises:
+        ConfigError: draws below 1 or a seed below 0.
     """
 
     dimensions: Mapping[str, str] = field(default_factory=FrozenDict[str, str])
@@ -71,6 +75,10 @@ class MetaSettings:
     score_field: str | None = None
     draws: int = 2000
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.draws < 1 or self.seed < 0:
+            raise ConfigError(f"draws is {self.draws} and seed {self.seed}; give draws >= 1 and a seed >= 0")
 
     def to_json(self) -> JsonObject:
         """Return what decides the figures."""
@@ -93,7 +101,7 @@ class MetaRun:
     Attributes:
         folder: of the run.
         summary: every figure, as `summary.json` holds it.
-        num_faults: ratings that do not count, and judgements of no item.
+        num_faults: ratings that do not count, judgements that failed, and judgements of no item.
     """
 
     folder: Path
@@ -126,31 +134,41 @@ def run_baselines(inputs: MetaInputs, settings: MetaSettings, *, output: Path) -
 
 def _run(command: str, inputs: MetaInputs, settings: MetaSettings, output: Path) -> MetaRun:
     names = judge_names(inputs.judgements)
-    files = [("ratings", inputs.ratings)]
-    if inputs.items is not None:
-        files.append(("items", inputs.items))
-    files.extend((f"judge:{name}", _file(path)) for name, path in zip(names, inputs.judgements, strict=True))
+    item_files = _item_files(inputs, names)
+    files = {
+        "ratings": inputs.ratings,
+        **{f"judge:{name}": _file(path) for name, path in zip(names, inputs.judgements, strict=True)},
+        **item_files,
+    }
     with open_run(
         output,
         command=command,
         parameters=settings.to_json(),
-        inputs=describe_inputs(files),
+        inputs=describe_inputs(list(files.items())),
         seed=settings.seed,
         packages=("numpy",),
         decisive_packages=("llm-eval",),
     ) as run:
         if run.state is RunState.FINISHED:
             return MetaRun(folder=output, summary=run.result, num_faults=run.num_faults)
-        ratings = load_ratings(inputs.ratings, verdicts=settings.verdicts or None)
-        items = _items(inputs)
-        judges = _judges(inputs, names, items, settings) or _baselines(items, ratings, settings)
+        items = _items(tuple(item_files.values()))
+        judged = _judged(inputs, names, items, settings)
+        ratings = _with_names(load_ratings(inputs.ratings, verdicts=settings.verdicts or None), judged)
+        judges = [one.scores for one in judged] or _baselines(items, ratings, settings)
         # Baselines are the judges of their own command; without the items they do not stand below each other again.
         evaluation = _evaluate(judges, ratings, items if inputs.judgements else (), settings)
+        num_without_item = _num_without_item(ratings, items, settings)
         summary = {key: value for key, value in meta_evaluation_to_json(evaluation).items() if key != "schema_version"}
-        page = meta_report(evaluation, pairs=_pairs(judges, ratings, evaluation), setting=_facts(settings, inputs))
+        summary["num_rated_without_item"] = num_without_item
+        page = meta_report(
+            evaluation,
+            pairs=_pairs(judges, ratings, evaluation),
+            setting=_facts(settings, inputs),
+            num_without_item=num_without_item,
+        )
         write_text_atomic(output / REPORT_NAME, render_report(page))
-        num_unmatched = sum(len(judge.unmatched) for judge in evaluation.judges)
-        num_faults = num_unmatched + sum(evaluation.num_faults.values())
+        of_judges = sum(judge.num_failed + len(judge.unmatched) for judge in evaluation.judges)
+        num_faults = of_judges + sum(evaluation.num_faults.values())
         run.finish(summary, num_faults=num_faults)
     return MetaRun(folder=output, summary=summary, num_faults=num_faults)
 
@@ -182,10 +200,33 @@ def _file(path: Path) -> Path:
     return path / "judgements.jsonl" if path.is_dir() else path
 
 
-def _items(inputs: MetaInputs) -> tuple[JudgeItem, ...]:
+def _item_files(inputs: MetaInputs, names: Sequence[str]) -> dict[str, Path]:
+    """Files that hold what was judged: the one given, else the ratings where they hold texts, else those of runs."""
     if inputs.items is not None:
-        return load_items(inputs.items)
-    return load_items(inputs.ratings) if "context" in _first_row(inputs.ratings) else ()
+        return {"items": inputs.items}
+    if "context" in _first_row(inputs.ratings):
+        return {"ratings": inputs.ratings}
+    return {
+        f"items:{name}": path / ITEMS_NAME for name, path in zip(names, inputs.judgements, strict=True) if path.is_dir()
+    }
+
+
+def _items(paths: Sequence[Path]) -> tuple[JudgeItem, ...]:
+    """All items of the files; an item of several must be the same in each."""
+    found: dict[str, tuple[JudgeItem, Path]] = {}
+    for path in paths:
+        for item in load_items(path):
+            known, where = found.setdefault(item.id, (item, path))
+            if known != item:
+                raise DataError(f"{path}: item {item.id!r} is another in {where}; give the file of items to use")
+    return tuple(item for item, _ in found.values())
+
+
+def _num_without_item(ratings: Ratings, items: Sequence[JudgeItem], settings: MetaSettings) -> int:
+    """Rated items that are none of the items, where those are known; they are in no figure."""
+    ids = {item.id for item in items}
+    kept = [item.id for item in ratings.items.values() if item.system not in settings.leave_out_systems]
+    return sum(item_id not in ids for item_id in kept) if ids else 0
 
 
 def _first_row(path: Path) -> JsonObject:
@@ -194,19 +235,44 @@ def _first_row(path: Path) -> JsonObject:
     return {}
 
 
-def _judges(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """A judge's scores, and the judgements that they are of where they are a run's."""
+
+    scores: JudgeScores
+    judgements: tuple[Judgement, ...] = ()
+
+
+def _judged(
     inputs: MetaInputs, names: Sequence[str], items: Sequence[JudgeItem], settings: MetaSettings
-) -> list[JudgeScores]:
+) -> list[_Judged]:
     return [
         _judge(name, path, items, settings.score_field) for name, path in zip(names, inputs.judgements, strict=True)
     ]
 
 
-def _judge(name: str, path: Path, items: Sequence[JudgeItem], score_field: str | None) -> JudgeScores:
+def _judge(name: str, path: Path, items: Sequence[JudgeItem], score_field: str | None) -> _Judged:
     if path.is_dir() or "prompt_sha256" in _first_row(path):
         judgements, weights = read_judgements(path)
-        return scores_of_judgements(name, [_with_overall(judgement, weights) for judgement in judgements])
-    return load_judgements(path, judge=name, items=items, field=score_field)
+        scores = scores_of_judgements(name, [_with_overall(judgement, weights) for judgement in judgements])
+        return _Judged(scores=scores, judgements=judgements)
+    return _Judged(scores=load_judgements(path, judge=name, items=items, field=score_field))
+
+
+def _with_names(ratings: Ratings, judged: Sequence[_Judged]) -> Ratings:
+    """The ratings with system and cluster of the first judgement of an item where they name none themselves."""
+    named = {row.item_id: row for one in reversed(judged) for row in reversed(one.judgements)}
+    items = {
+        item_id: replace(
+            item,
+            system=item.system if item.system is not None else named[item_id].system,
+            cluster=item.cluster if item.cluster is not None else named[item_id].cluster,
+        )
+        if item_id in named
+        else item
+        for item_id, item in ratings.items.items()
+    }
+    return replace(ratings, items=items)
 
 
 def _with_overall(judgement: Judgement, weights: Mapping[str, float]) -> Judgement:

@@ -16,7 +16,8 @@ _MARK = re.compile(r"\[\[([ABC])\]\]")
 _POINTS = re.compile(r"(?<![A-Za-z])([AB])\s*[:：]\s*(-?\d+(?:\.\d+)?)\s*分")
 # What may stand beside marks or points in the lines that end an answer.
 _VERDICT_WORDS = re.compile(r"最終|判決|助理|\W|_")
-_INTRODUCTION = re.compile(r"""[:：「『“"]""")
+_INTRODUCERS = ':：「『"“'
+_ANNOUNCES_VERDICT = re.compile(r"判決|\bverdict\b|\bdecision\b", re.IGNORECASE)
 _LOWEST_POINTS, _HIGHEST_POINTS = 1.0, 10.0
 _WINNER = (Dimension(name=WINNER_KEY),)
 _WINNER_SCALE = VerdictScale(verdicts=WINNERS)
@@ -96,8 +97,8 @@ def parse_pair(
         style: the `PairStyle` that asked.
         finish_reason: why the text ended; None where it is not known. After REFUSAL nothing is read.
         shown: texts that the prompt showed as data, as for `parse_scores`. A mark or number that one of them holds is
-            a quotation and no verdict, unless it stands in the lines at the end that hold nothing else, and these do
-            not follow a quotation of what is before them there.
+            a quotation and no verdict, unless it stands in the lines at the end that hold nothing else, and the line
+            before these neither is quoted with them nor introduces a quotation ("it says:").
 
     Raises:
         ConfigError: no such style.
@@ -209,10 +210,20 @@ def _ending(pattern: re.Pattern[str], text: str, shown: Sequence[str]) -> int:
             before = line
             break
         start -= len(line)
-    # What introduces a quotation is the judge's; an introduction with nothing behind it may be that of a verdict.
-    lead = _INTRODUCTION.split(before)[-1].strip()
-    quoted = f"{lead}{before[len(before.rstrip()) :]}{text[start:]}".rstrip()
-    return len(text) if lead and any(quoted in data for data in shown) else start
+    first = pattern.search(text, start)
+    return len(text) if first and _is_quoted(before, text[start : first.end()], shown) else start
+
+
+def _is_quoted(before: str, verdict: str, shown: Sequence[str]) -> bool:
+    """Tell whether a verdict belongs to a quotation, by the line before it."""
+    stripped = before.rstrip()
+    core = stripped.rstrip(_INTRODUCERS)
+    if core != stripped and _ANNOUNCES_VERDICT.search(before) is None:
+        return True
+    # What introduces a quotation is the judge's, what follows it stands in the data.
+    lead = re.split(f"[{_INTRODUCERS}]", core)[-1].lstrip()
+    quoted = f"{lead}{before[len(core) :]}{verdict}"
+    return bool(lead) and any(quoted in data for data in shown)
 
 
 def _ambiguous(name: str, found: Sequence[object]) -> ParseFailure:

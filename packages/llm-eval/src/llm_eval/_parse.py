@@ -7,14 +7,15 @@ answer is ambiguous.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from llm_eval._dimensions import REASON_KEY, Dimension, check_dimensions
+from llm_eval._dimensions import REASON_KEY, Dimension, check_dimensions, read_dimensions
 from llm_eval._json_objects import JSON_NUMBER, DecodedJson, FoundObject, Member, find_objects
 from llm_eval._judgements import DimensionScore, FailureKind, ParseFailure, ScoreMethod
-from llm_eval._scales import NumberScale, Scale
+from llm_eval._scales import NumberScale, Scale, read_scale
 from twllm_types import FinishReason, FrozenDict
 
 _THINK, _END_THINK = "<think>", "</think>"
@@ -64,8 +65,8 @@ class ParsedScores:
 
 def parse_scores(
     text: str,
-    dimensions: Sequence[Dimension],
-    scale: Scale,
+    dimensions: Sequence[Dimension | str],
+    scale: Scale | str,
     *,
     finish_reason: FinishReason | None = None,
     shown: Sequence[str] = (),
@@ -78,8 +79,8 @@ def parse_scores(
 
     Args:
         text: what the judge wrote.
-        dimensions: what was asked for.
-        scale: of every dimension.
+        dimensions: what was asked for; a name stands for a dimension without definition.
+        scale: of every dimension, or its text ("0-5-int").
         finish_reason: why the text ended; None where it is not known, then a text that ends inside of an object
             counts as truncated. After REFUSAL nothing is read.
         shown: texts that the prompt showed as data. An object amid other text that stands letter for letter in one of
@@ -91,10 +92,11 @@ def parse_scores(
     Raises:
         ConfigError: the dimensions do not fit together.
     """
-    check_dimensions(dimensions, scale)
+    asked, values = read_dimensions(dimensions), read_scale(scale)
+    check_dimensions(asked, values)
     if finish_reason is FinishReason.REFUSAL:
         return ParseFailure(kind=FailureKind.REFUSED, message="the server marks the answer as a refusal")
-    names = [dimension.name for dimension in dimensions]
+    names = [dimension.name for dimension in asked]
     start = _start_of_answer(text)
     found = find_objects(text, start) if start is not None else None
     candidates = [] if found is None else _candidates(text[start:], text, found.objects, names=names, shown=shown)
@@ -105,7 +107,7 @@ def parse_scores(
         message = "a whole answer is followed by one that breaks off"
         return ParseFailure(kind=FailureKind.AMBIGUOUS, message=message)
     if whole:
-        return _read_whole(text, whole, names=names, scale=scale)
+        return _read_whole(text, whole, names=names, scale=values)
     is_cut_off = found is None or found.is_cut_off
     return _failure(text[start:], candidates, names=names, is_cut_off=is_cut_off, finish_reason=finish_reason)
 
@@ -150,8 +152,8 @@ def _read_whole(
     text: str, whole: Sequence[FoundObject], *, names: Sequence[str], scale: Scale
 ) -> ParsedScores | ParseFailure:
     for one in whole:
-        keys = [member.key for member in one.members]
-        repeated = next((key for key in keys if keys.count(key) > 1), None)
+        counts = Counter(member.key for member in one.members)
+        repeated = next((key for key, count in counts.items() if count > 1), None)
         if repeated is not None:
             return ParseFailure(
                 kind=FailureKind.AMBIGUOUS,

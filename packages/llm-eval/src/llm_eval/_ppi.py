@@ -12,6 +12,10 @@ from llm_eval._student import student_quantile
 from twllm_runs.statistics import mean_estimate
 from twllm_types import ConfigError, DataError, Estimate, EstimateUnit
 
+# Mean, weight, and one more for an error.
+_LEAST_LABELLED_UNITS = 3
+FEW_LABELLED_UNITS = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectedMean:
@@ -25,6 +29,9 @@ class CorrectedMean:
         weight: lambda, how far the judge is trusted; 0 makes `corrected` the human mean.
         num_labelled: items with a judgement and a human rating.
         num_unlabelled: items with a judgement alone.
+        num_labelled_units: clusters with a labelled item, or labelled items where none depend on each other.
+        few_labelled_units: there are fewer than ten of them: weight and error rest on very little, and the interval
+            is right for ratings that are about normal only.
     """
 
     corrected: Estimate
@@ -33,6 +40,19 @@ class CorrectedMean:
     weight: float
     num_labelled: int
     num_unlabelled: int
+    num_labelled_units: int
+    few_labelled_units: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """Ratings y and scores f of the labelled items, the scores of the others, and the cluster of each, y's first."""
+
+    y: FloatArray
+    f: FloatArray
+    others: FloatArray
+    units: Units
+    num_labelled_units: int
 
 
 def ppi_mean(
@@ -46,18 +66,23 @@ def ppi_mean(
 ) -> CorrectedMean | None:
     """PPI++ estimate of the mean human rating (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453).
 
-    theta = mean(Y) + lambda (mean of f over the N unlabelled items - mean of f over the n labelled ones). Without
-    clusters lambda = Cov(Y, f) / ((1 + n / N) Var(f)), the variance over all items (their example of the mean), and the
-    variance of theta is Var(Y - lambda f) / n + lambda^2 Var(f) / N. lambda is not cut to [0, 1], since a judge may
-    use another scale or be right the wrong way round.
+    theta = mean(Y) + lambda (mean of f over the N unlabelled items - mean of f over the n labelled ones), lambda =
+    Cov(mean(Y), mean(f)) / Var(difference of the two means of f). Without clusters this is the paper's Cov(Y, f) /
+    ((1 + n / N) Var(f)), the variance over all items (their example of the mean). lambda is not cut to [0, 1], since a
+    judge may use another scale or be right the wrong way round.
 
-    With clusters, both are of sums over clusters: with a_c the sum of Y - mean in cluster c over n, b_c that of
-    f - mean over n less that of the unlabelled over N, lambda = sum a_c b_c / sum b_c^2 and the variance is
-    C / (C - 1) sum (a_c - lambda b_c)^2. A cluster may hold labelled and unlabelled items. This extension is ours.
+    With clusters, a_c is the sum of Y - mean in cluster c over n, b_c that of f - mean over n less that of the
+    unlabelled over N, and C the number of clusters with a labelled item. The covariance is C / (C - 1) sum a_c b_c; the
+    variance takes Var(f) and one covariance of two items of a cluster, both over all items. A cluster may hold labelled
+    and unlabelled items. Clusters of one item give the paper's lambda exactly. This extension is ours.
 
-    The interval takes Student's t with the labelled units less one, where the paper takes the normal, which covers too
-    little for a few dozen ratings. Items must be labelled at random: a rating asked for hard items alone biases all of
-    this. None with fewer than two labelled units, or no unlabelled item.
+    The variance of theta is C / (C - 2) sum (a_c - lambda b_c)^2 over the clusters with a labelled item, and
+    C' / (C' - 1) sum (lambda b_c)^2 over the C' others: two degrees of freedom are gone with the mean and lambda, as in
+    a regression. The interval takes Student's t with C - 1. The paper has n and the normal, which cover too little for
+    few ratings; `benchmarks/llm_eval/ppi_coverage.md` shows how often ours hold the truth.
+
+    Items must be labelled at random: a rating asked for hard items alone biases all of this. None with fewer than
+    three labelled units, or no unlabelled item.
 
     Args:
         human: mean rating of each labelled item.
@@ -78,26 +103,26 @@ def ppi_mean(
     if (clusters is None) != (unlabelled_clusters is None):
         raise DataError("only one of clusters and unlabelled_clusters is given; give both or neither")
     labelled_units = read_units(y.size, clusters)
-    if labelled_units.num_units < 2 or not others.size:
+    num_labelled_units = labelled_units.num_units
+    if num_labelled_units < _LEAST_LABELLED_UNITS or not others.size:
         return None
-    units = _all_units(y.size, others.size, clusters, unlabelled_clusters)
-    weight = _weight(y, f, others, units)
+    joined = None if clusters is None or unlabelled_clusters is None else [*clusters, *unlabelled_clusters]
+    units = read_units(y.size + others.size, joined)
+    columns = _Columns(y=y, f=f, others=others, units=units, num_labelled_units=num_labelled_units)
+    weight, stderr = _weight_and_error(columns)
     point = float(y.mean()) + weight * (float(others.mean()) - float(f.mean()))
-    stderr = _stderr(y, f, others, units, weight=weight)
-    reach = student_quantile(level, labelled_units.num_units - 1) * stderr
-    words = "PPI++ (Angelopoulos et al. 2023), student t"
+    reach = student_quantile(level, num_labelled_units - 1) * stderr
     corrected = Estimate(
         mean=point,
         stderr=stderr,
         ci_low=point - reach,
         ci_high=point + reach,
         level=level,
-        method=labelled_units.describe(words),
+        method=labelled_units.describe("PPI++ (Angelopoulos et al. 2023), student t"),
         unit=EstimateUnit.POINTS,
         n=y.size + others.size,
         num_clusters=units.num_clusters,
     )
-    joined = None if clusters is None or unlabelled_clusters is None else [*clusters, *unlabelled_clusters]
     everything = np.concatenate([f, others])
     return CorrectedMean(
         corrected=corrected,
@@ -106,43 +131,50 @@ def ppi_mean(
         weight=weight,
         num_labelled=y.size,
         num_unlabelled=others.size,
+        num_labelled_units=num_labelled_units,
+        few_labelled_units=num_labelled_units < FEW_LABELLED_UNITS,
     )
 
 
-def _all_units(num_labelled: int, num_unlabelled: int, clusters: Labels | None, unlabelled: Labels | None) -> Units:
-    joined = None if clusters is None or unlabelled is None else [*clusters, *unlabelled]
-    return read_units(num_labelled + num_unlabelled, joined)
+def _weight_and_error(columns: _Columns) -> tuple[float, float]:
+    y, f, others, units = columns.y, columns.f, columns.others, columns.units
+    n, num_others, num = y.size, others.size, columns.num_labelled_units
+    zeros = np.zeros(num_others)
+    own = _sums(units, np.concatenate([(y - y.mean()) / n, zeros]))
+    gap = _sums(units, np.concatenate([(f - f.mean()) / n, -(others - others.mean()) / num_others]))
+    shares = np.concatenate([np.full(n, 1 / n), np.full(num_others, -1 / num_others)])
+    alone, together = _variance_parts(np.concatenate([f, others]), units)
+    modelled = alone * _sums(units, shares**2) + together * _sums(units, shares) ** 2
+    spread = float(modelled.sum())
+    weight = num / (num - 1) * float(own @ gap) / spread if spread > 0 else 0.0
+    labelled = np.zeros(units.num_units, dtype=bool)
+    labelled[units.codes[:n]] = True
+    rest = own - weight * gap
+    variance = num / (num - 2) * float(rest[labelled] @ rest[labelled])
+    num_free = int((~labelled).sum())
+    if num_free > 1:
+        variance += num_free / (num_free - 1) * weight**2 * float(gap[~labelled] @ gap[~labelled])
+    else:
+        # One cluster alone shows no variance of its own.
+        variance += weight**2 * float(modelled[~labelled].sum())
+    return weight, sqrt(variance)
 
 
-def _weight(y: FloatArray, f: FloatArray, others: FloatArray, units: Units) -> float:
-    if units.clustered:
-        own, gap = _influence(y, f, others, units)
-        return _share(float(own @ gap), float(gap @ gap))
-    covariance = float((y - y.mean()) @ (f - f.mean())) / (y.size - 1)
-    variance = float(np.concatenate([f, others]).var(ddof=1))
-    return _share(covariance, (1 + y.size / others.size) * variance)
+def _sums(units: Units, values: FloatArray) -> FloatArray:
+    return np.bincount(units.codes, weights=values, minlength=units.num_units).astype(np.float64)
 
 
-def _share(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator > 0 else 0.0
-
-
-def _stderr(y: FloatArray, f: FloatArray, others: FloatArray, units: Units, *, weight: float) -> float:
-    if units.clustered:
-        own, gap = _influence(y, f, others, units)
-        sums = own - weight * gap
-        return sqrt(units.num_units / (units.num_units - 1) * float(sums @ sums))
-    of_others = float(others.var(ddof=1)) / others.size if others.size > 1 else 0.0
-    return sqrt(float((y - weight * f).var(ddof=1)) / y.size + weight**2 * of_others)
-
-
-def _influence(y: FloatArray, f: FloatArray, others: FloatArray, units: Units) -> tuple[FloatArray, FloatArray]:
-    """What each cluster adds to the error of the human mean, and of the gap between the judge's two means."""
-    zeros = np.zeros(others.size)
-    own = np.concatenate([(y - y.mean()) / y.size, zeros])
-    gap = np.concatenate([(f - f.mean()) / f.size, -(others - others.mean()) / others.size])
-    of_own, of_gap = (np.bincount(units.codes, weights=part, minlength=units.num_units) for part in (own, gap))
-    return of_own.astype(np.float64), of_gap.astype(np.float64)
+def _variance_parts(values: FloatArray, units: Units) -> tuple[float, float]:
+    """Variance of the items less the covariance of two of one cluster, and that covariance, which is not negative."""
+    deviations = values - values.mean()
+    factor = units.num_units / (units.num_units - 1)
+    variance = factor * float(values.var())
+    num_pairs = int((units.sizes * (units.sizes - 1)).sum())
+    if not num_pairs:
+        return variance, 0.0
+    products = float((_sums(units, deviations) ** 2).sum() - deviations @ deviations)
+    together = min(variance, max(0.0, factor * products / num_pairs))
+    return variance - together, together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +222,7 @@ def simulate_coverage(
         level: coverage that the intervals promise.
 
     Raises:
-        ConfigError: fewer than two labelled items or clusters, or no unlabelled item.
+        ConfigError: fewer than three labelled items or clusters, or no unlabelled item.
     """
     rng = np.random.default_rng(seed)
     truth = 3.0
@@ -209,7 +241,7 @@ def simulate_coverage(
             level=level,
         )
         if found is None:
-            raise ConfigError("no trial has two labelled units and an unlabelled item; simulate more items")
+            raise ConfigError("no trial has three labelled units and an unlabelled item; simulate more items")
         ends = [_ends(estimate) for estimate in (found.corrected, found.human, found.judge)]
         held += [low <= truth <= high for low, high in ends]
         widths += [high - low for low, high in ends[:2]]

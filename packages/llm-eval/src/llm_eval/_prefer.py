@@ -13,8 +13,8 @@ from typing import cast
 
 from llm_eval._items import JudgeItem
 from llm_eval._judge_settings import OVERALL
-from llm_eval._judge_stored import read_judgements
-from llm_eval._judge_summary import item_scores
+from llm_eval._judge_stored import read_judge_run, read_judgements
+from llm_eval._judge_summary import ItemScore, item_scores
 from llm_eval._load_items import load_items
 from llm_eval._pairwise_stored import read_swaps
 from llm_eval._preferences import (
@@ -104,8 +104,8 @@ def prefer(
 
     Raises:
         ConfigError: no item has a score of this dimension, or the swap check has nothing to go by.
-        DataError: an input is damaged, or a judgement is of no item.
-        ArtifactError: the folder holds another run.
+        DataError: an input is damaged, or a judgement is of no item, or of another one of the same id.
+        ArtifactError: the folder holds another run, or that of the judge was changed.
         RunError: the system refuses a write.
     """
     named = [("items", inputs.items), ("judgements", _file(inputs.judgements, "judgements.jsonl"))]
@@ -145,9 +145,8 @@ def _rules_to_json(rules: PreferenceRules) -> JsonObject:
 
 
 def _scores(inputs: PreferInputs, items: Sequence[JudgeItem], dimension: str) -> dict[str, float]:
-    judgements, weights = read_judgements(inputs.judgements)
-    found = item_scores(judgements, weights=weights)
-    known = {item.id for item in items}
+    known = {item.id: item for item in items}
+    found = _judged(inputs, known)
     strangers = [score.item_id for score in found if score.item_id not in known]
     if strangers:
         raise DataError(
@@ -157,7 +156,30 @@ def _scores(inputs: PreferInputs, items: Sequence[JudgeItem], dimension: str) ->
     names = sorted({name for score in found for name in score.values or {}})
     if dimension not in names:
         raise ConfigError(f"{inputs.judgements}: no item has a score of {dimension!r}; give one of {', '.join(names)}")
-    return {score.item_id: score.values[dimension] for score in found if score.values is not None}
+    return {
+        score.item_id: score.values[dimension]
+        for score in found
+        if score.values is not None and dimension in score.values
+    }
+
+
+def _judged(inputs: PreferInputs, known: Mapping[str, JudgeItem]) -> tuple[ItemScore, ...]:
+    """What a judge says of the items; one that it judged with another content under the same id is refused."""
+    if inputs.judgements.is_dir():
+        run = read_judge_run(inputs.judgements)
+        judgements, weights = run.judgements, run.weights
+        others = [item.id for item in run.items if item.id in known and item != known[item.id]]
+    else:
+        # A file alone holds no texts; the cluster of an item without one of its own is a hash of its context.
+        judgements, weights = read_judgements(inputs.judgements)
+        clusters = {row.item_id: row.cluster for row in judgements if row.cluster is not None and row.item_id in known}
+        others = [item_id for item_id, cluster in clusters.items() if cluster != known[item_id].cluster_key]
+    if others:
+        raise DataError(
+            f"{inputs.judgements}: judges another item {others[0]!r} than {inputs.items} holds "
+            f"({len(others):,} such); give the items that were judged"
+        )
+    return item_scores(judgements, weights=weights)
 
 
 def _write(folder: Path, chosen: Preferences, scores: Mapping[str, float], form: PreferenceForm) -> JsonObject:

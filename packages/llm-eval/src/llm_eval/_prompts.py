@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from llm_eval._dimensions import Dimension, check_dimensions
+from llm_eval._dimensions import Dimension, check_dimensions, read_dimensions
 from llm_eval._items import JudgeItem
 from llm_eval._prompts_paper import paper_prompt
 from llm_eval._prompts_structured import structured_prompt
 from llm_eval._prompts_zh_tw import zh_tw_prompt
-from llm_eval._scales import Scale
+from llm_eval._scales import Scale, read_scale
 from twllm_types import ConfigError
 
 
@@ -27,8 +27,8 @@ class PromptStyle(StrEnum):
 
 def build_prompt(
     item: JudgeItem,
-    dimensions: Sequence[Dimension],
-    scale: Scale,
+    dimensions: Sequence[Dimension | str],
+    scale: Scale | str,
     style: str = "paper",
     *,
     with_reason: bool = False,
@@ -41,8 +41,8 @@ def build_prompt(
 
     Args:
         item: what is judged.
-        dimensions: what is rated, in the order of the answer's keys.
-        scale: of every dimension.
+        dimensions: what is rated, in the order of the answer's keys; a name stands for one without definition.
+        scale: of every dimension, or its text ("0-5-int").
         style: a `PromptStyle`.
         with_reason: ask for one sentence of explanation after the scores.
         taiwan_rule: whether Simplified characters and wording of mainland China lose points; only `zh-TW` has the
@@ -52,16 +52,17 @@ def build_prompt(
         ConfigError: no such style, it has no words for what is asked, or the dimensions do not fit the scale.
     """
     chosen = read_style(style)
-    check_dimensions(dimensions, scale, with_reason=with_reason)
+    rated, values = read_dimensions(dimensions), read_scale(scale)
+    check_dimensions(rated, values, with_reason=with_reason)
     if taiwan_rule and chosen is not PromptStyle.ZH_TW:
         raise ConfigError(f"style {style!r} has no rule on Taiwanese wording; use the style 'zh-TW', or leave it out")
     match chosen:
         case PromptStyle.PAPER | PromptStyle.REPO:
-            return paper_prompt(item, dimensions, scale, style=chosen.value, with_reason=with_reason)
+            return paper_prompt(item, rated, values, style=chosen.value, with_reason=with_reason)
         case PromptStyle.STRUCTURED:
-            return structured_prompt(item, dimensions, scale, with_reason=with_reason)
+            return structured_prompt(item, rated, values, with_reason=with_reason)
         case PromptStyle.ZH_TW:
-            return zh_tw_prompt(item, dimensions, scale, with_reason=with_reason, taiwan_rule=taiwan_rule is not False)
+            return zh_tw_prompt(item, rated, values, with_reason=with_reason, taiwan_rule=taiwan_rule is not False)
 
 
 def read_style(style: str) -> PromptStyle:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import fsum
 
 from twllm_types import DataError, FrozenDict
 
@@ -57,9 +58,9 @@ class RatedItem:
         object.__setattr__(self, "ratings", FrozenDict(self.ratings))
 
     def mean(self, dimension: str) -> float | None:
-        """Mean rating; None where there is none."""
+        """Mean rating, the same in whatever order the raters stand; None where there is none."""
         values = self.ratings.get(dimension, ())
-        return sum(values) / len(values) if values else None
+        return fsum(values) / len(values) if values else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

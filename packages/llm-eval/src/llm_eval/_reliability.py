@@ -19,10 +19,10 @@ class NoReliability(StrEnum):
     """Why agreement of raters is undefined."""
 
     TOO_FEW_ITEMS = "too_few_items"
-    """Fewer than two rated items."""
+    """Fewer than three rated items, or two systems where their means are compared."""
     ONE_RATING_EACH = "one_rating_each"
     CONSTANT_RATINGS = "constant_ratings"
-    """All items have the same mean."""
+    """All items, or systems, have the same mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Reliability:
             judge (attenuation: Spearman 1904), with its bootstrap interval.
         raters_per_item: k0, the effective number of ratings per item.
         reason: why there is nothing; None exactly where there is something.
-        n: items with a rating.
+        n: items with a rating, or systems.
         num_ratings: ratings of all items.
     """
 
@@ -116,7 +116,8 @@ def _moments(ratings: Sequence[Sequence[float]]) -> FloatArray:
 
 
 def _why_not(moments: FloatArray) -> NoReliability | None:
-    if len(moments) < 2:
+    # as for correlations: with two items an interval would have no width
+    if len(moments) < 3:
         return NoReliability.TOO_FEW_ITEMS
     if moments[:, 0].max() < 2:
         return NoReliability.ONE_RATING_EACH
@@ -129,7 +130,10 @@ def _icc(counts: FloatArray, moments: FloatArray) -> tuple[FloatArray, FloatArra
     num_ratings, squares, sums, between, within = (counts @ moments).T
     n = counts.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ms_between = (between - sums**2 / num_ratings) / (n - 1)
+        squares_between = between - sums**2 / num_ratings
+        # what rounding leaves of equal means is no variance: a ratio to it would be any number
+        squares_between[squares_between <= 1e-12 * between] = 0.0
+        ms_between = squares_between / (n - 1)
         ms_within = within / (num_ratings - n)
         k0 = (num_ratings - squares / num_ratings) / (n - 1)
         single = (ms_between - ms_within) / (ms_between + (k0 - 1) * ms_within)

@@ -34,13 +34,16 @@ _READING = (
 )
 
 
-def meta_report(evaluation: MetaEvaluation, *, pairs: Pairs, setting: Mapping[str, str]) -> Report:
+def meta_report(
+    evaluation: MetaEvaluation, *, pairs: Pairs, setting: Mapping[str, str], num_without_item: int = 0
+) -> Report:
     """Make the page of one evaluation.
 
     Args:
         evaluation: its figures.
         pairs: what to draw.
         setting: facts for the head.
+        num_without_item: rated items left out because they are none of the items.
     """
     sections = [
         Section(title="Judges against people", blocks=(Prose(paragraphs=(_READING,)), correlation_table(evaluation))),
@@ -48,7 +51,7 @@ def meta_report(evaluation: MetaEvaluation, *, pairs: Pairs, setting: Mapping[st
     ]
     if evaluation.comparisons:
         sections.append(Section(title="Differences between judges", blocks=(_comparison_table(evaluation),)))
-    sections.append(Section(title="What was left out", blocks=(_fault_table(evaluation),)))
+    sections.append(Section(title="What was left out", blocks=(_fault_table(evaluation, num_without_item),)))
     return Report(
         title="llm-eval: judges against people",
         subtitle=f"{len(evaluation.judges):,} judges, {evaluation.num_rated:,} rated items, {evaluation.level} level",
@@ -282,11 +285,12 @@ def _comparison_table(evaluation: MetaEvaluation) -> Table:
     return Table(title="Paired differences", columns=columns, rows=rows, note="on the items that both judges scored")
 
 
-def _fault_table(evaluation: MetaEvaluation) -> Table:
+def _fault_table(evaluation: MetaEvaluation, num_without_item: int) -> Table:
     columns = (Column(title="what"), Column(title="of"), Column(title="number", kind=ColumnKind.COUNT))
     rows: list[tuple[Cell, ...]] = [
         (f"ratings: {kind.value}", "people", number) for kind, number in evaluation.num_faults.items()
     ]
+    rows.append(("rated items that are none of the items", "people", num_without_item))
     for judge in evaluation.judges:
         rows.extend((f"failed judgements: {kind}", judge.judge, number) for kind, number in judge.failures.items())
         rows.append(("rated items without a score", judge.judge, judge.num_unjudged))

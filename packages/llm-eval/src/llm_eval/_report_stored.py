@@ -78,6 +78,7 @@ def _judge_table(judges: Sequence[tuple[str, StoredJudgeRun]]) -> Table:
         *(Column(title=name, kind=ColumnKind.ESTIMATE) for name in names),
         Column(title="items", kind=ColumnKind.COUNT),
         Column(title="failed", kind=ColumnKind.COUNT),
+        Column(title="unreadable samples", kind=ColumnKind.COUNT),
     )
     rows: list[tuple[Cell, ...]] = [
         (
@@ -86,6 +87,7 @@ def _judge_table(judges: Sequence[tuple[str, StoredJudgeRun]]) -> Table:
             *(summary.all_items.dimensions.get(key) for key in names),
             summary.all_items.num_items,
             summary.all_items.num_failed,
+            summary.all_items.num_failed_samples,
         )
         for name, summary in summaries
     ]

@@ -135,6 +135,15 @@ def parse_scale(text: str) -> Scale:
     )
 
 
+def read_scale(scale: Scale | str) -> Scale:
+    """Return a scale; a text is read by `parse_scale`.
+
+    Raises:
+        ConfigError: the text is no scale.
+    """
+    return parse_scale(scale) if isinstance(scale, str) else scale
+
+
 def scale_text(scale: Scale) -> str:
     """Return the text that `parse_scale` reads as this scale; what a run stores among its parameters.
 

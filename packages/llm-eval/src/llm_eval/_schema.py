@@ -2,27 +2,30 @@
 
 from collections.abc import Sequence
 
-from llm_eval._dimensions import REASON_KEY, Dimension, check_dimensions
-from llm_eval._scales import NumberScale, Scale, VerdictScale
+from llm_eval._dimensions import REASON_KEY, Dimension, check_dimensions, read_dimensions
+from llm_eval._scales import NumberScale, Scale, VerdictScale, read_scale
 from twllm_types import JsonObject, JsonValue
 
 
-def answer_schema(dimensions: Sequence[Dimension], scale: Scale, *, with_reason: bool = False) -> JsonObject:
+def answer_schema(
+    dimensions: Sequence[Dimension | str], scale: Scale | str, *, with_reason: bool = False
+) -> JsonObject:
     """Return the schema of one answer: a closed object, all keys required, the dimensions in order, the reason last.
 
     A range becomes `minimum` and `maximum` of an integer or number, `allowed` and verdicts an `enum`. The reason comes
     after the scores, so that asking for it changes no score before it.
 
     Args:
-        dimensions: what is rated.
-        scale: of every dimension.
+        dimensions: what is rated; a name stands for a dimension without definition.
+        scale: of every dimension, or its text ("0-5-int").
         with_reason: also ask for an explanation.
 
     Raises:
         ConfigError: the dimensions do not fit together or the scale (`check_dimensions`).
     """
-    check_dimensions(dimensions, scale, with_reason=with_reason)
-    properties: JsonObject = {dimension.name: _score_schema(scale) for dimension in dimensions}
+    rated, values = read_dimensions(dimensions), read_scale(scale)
+    check_dimensions(rated, values, with_reason=with_reason)
+    properties: JsonObject = {dimension.name: _score_schema(values) for dimension in rated}
     if with_reason:
         properties[REASON_KEY] = {"type": "string"}
     required: list[JsonValue] = list(properties)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
+from unicodedata import category
 
 from llm_eval._gate import GateLine, GateResult, GateTest
 from llm_eval._judge_run import JudgeRun
@@ -21,6 +22,8 @@ _TESTS = {
     GateTest.MINIMUM: "least score",
     GateTest.NOT_WORSE: "not worse",
 }
+# Controls, format characters (a reversed direction among them), halves of surrogate pairs, line separators.
+_UNPRINTED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _METHODS = ("pearson", "spearman", "kendall")
 
 
@@ -68,6 +71,9 @@ def show_meta(console: "Console", found: MetaRun) -> None:
             lines.extend(_dimension_lines(one))
     faults = dict(sorted(cast("dict[str, int]", found.summary["num_faults"]).items()))
     lines.extend(counts_lines("ratings left out", faults))
+    num_without_item = cast("int", found.summary["num_rated_without_item"])
+    if num_without_item:
+        lines.append(f"rated items left out, none of the items: {num_without_item:,}")
     lines.append(f"{found.folder}: summary.json, report.html")
     print_lines(console, lines)
 
@@ -106,9 +112,19 @@ def counts_lines(title: str, counts: Mapping[str, int]) -> list[str]:
 
 
 def print_lines(console: "Console", lines: Sequence[str]) -> None:
-    """Print lines as they stand, however long."""
+    r"""Print lines, however long, with control and format characters as escapes such as `\x1b`.
+
+    Names come from files of others: one of them could move the cursor, colour the terminal or turn a line around.
+    """
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(_printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def _printable(line: str) -> str:
+    return "".join(
+        character.encode("unicode_escape").decode("ascii") if category(character) in _UNPRINTED else character
+        for character in line
+    )
 
 
 def _group_lines(group: GroupSummary) -> list[str]:

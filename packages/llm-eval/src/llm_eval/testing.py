@@ -33,7 +33,7 @@ def assert_judged(
         baseline: folder of the run to compare with.
         margins: by dimension, how much lower than the baseline a score may be; tested at the lower end of the interval
             of the paired difference.
-        max_failure_share: most judgements that may fail.
+        max_failure_share: most judgements that may fail; one whose samples failed in part counts by that part.
         by_mean: test means instead of the ends of intervals.
         allow_different: compare with a baseline of another judge.
 
