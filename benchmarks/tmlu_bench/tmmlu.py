@@ -25,7 +25,7 @@ from twllm_runs import hardware, open_progress
 from twllm_runs.statistics import format_estimate
 
 REPORT = Path(__file__).with_suffix(".md")
-SAMPLE_SIZE = 75
+SAMPLE_SIZE = 300
 
 
 def smollm2() -> TransformersSettings:
