@@ -15,6 +15,7 @@ from pathlib import Path
 # a first real use of each command, beyond --help: what a missing dependency would break
 FIRST_USES = {
     "llm-eval": ("baselines", "ratings.jsonl", "--output", "out"),
+    "step-kto": ("validate", "solutions.jsonl"),
     "taiwan-llm": ("quickstart", "--output", "out"),
     "tmlu-bench": ("validate", "exam"),
     "tw-corpus": ("curate", "page.html", "--output", "out"),
@@ -41,6 +42,10 @@ RATINGS = [
         "scale": {"relevance": [0, 5]},
     }
     for number in range(1, 7)
+]
+SOLUTIONS = [
+    {"prompt": "1 + 1?", "completions": ["1 + 1 = 2\n", "\\boxed{2}"], "labels": [True, True], "outcome": True},
+    {"prompt": "1 + 2?", "completions": ["1 + 2 = 4\n", "\\boxed{4}"], "labels": [False, False], "outcome": False},
 ]
 PAGE = "<html><head><title>測試</title></head><body><p>早上的市場很熱鬧，賣菜的阿姨一邊招呼一邊算錢。</p></body>"
 
@@ -75,6 +80,9 @@ def check(wheel: Path, dist: Path) -> None:
         (environment / "exam").mkdir()
         (environment / "exam" / "sums_test.jsonl").write_text(json.dumps(QUESTION) + "\n", encoding="utf-8")
         (environment / "ratings.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in RATINGS), encoding="utf-8")
+        (environment / "solutions.jsonl").write_text(
+            "".join(f"{json.dumps(row)}\n" for row in SOLUTIONS), encoding="utf-8"
+        )
         for command in commands:
             run(str(environment / "bin" / command), "--help")
             if command in HELP_ONLY:

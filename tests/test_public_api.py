@@ -14,6 +14,7 @@ NAMES = [path.name for path in PACKAGES]
 # each with the subcommand that a newcomer calls first
 COMMANDS = {
     "llm-eval": "judge",
+    "step-kto": "sample",
     "taiwan-llm": "quickstart",
     "tmlu-bench": "run",
     "tw-corpus": "curate",
@@ -25,6 +26,7 @@ COMMANDS = {
 def test_packages_are_found() -> None:
     assert {
         "llm_eval",
+        "step_kto",
         "tmlu_bench",
         "tw_corpus",
         "twllm_engines",
@@ -65,6 +67,7 @@ def test_package_is_marked_as_typed(package: Path) -> None:
     ("package", "heavy"),
     [
         ("llm_eval", ("jinja2", "numpy", "torch")),
+        ("step_kto", ("accelerate", "datasets", "jinja2", "torch", "transformers")),
         ("twllm_types", ("numpy", "pydantic")),
         ("twllm_runs", ("numpy", "jinja2", "torch")),
         ("tw_corpus", ("datatrove", "pyarrow", "torch", "trafilatura", "huggingface_hub")),

@@ -1,4 +1,4 @@
-"""The quickstart: a sample corpus through `tw-corpus`, an exam through `tmlu-bench`, judgements through `llm-eval`."""
+"""The quickstart: a corpus (`tw-corpus`), an exam (`tmlu-bench`), judgements (`llm-eval`), arithmetic (`step-kto`)."""
 # pyarrow ships no types
 # pyright: standard
 
@@ -15,10 +15,21 @@ if TYPE_CHECKING:
     from llm_eval.jobs import JudgeRun
     from tmlu_bench.exam import ExamRun
     from tw_corpus.curation import Curation
+    from twllm_pipeline._arithmetic import ArithmeticRun
 
 _SEED = 0
 _NUM_SHOTS = 5
-_PACKAGES = ("twllm-pipeline", "tw-corpus", "tmlu-bench", "llm-eval", "twllm-engines", "torch", "transformers")
+_PACKAGES = (
+    "twllm-pipeline",
+    "tw-corpus",
+    "tmlu-bench",
+    "llm-eval",
+    "step-kto",
+    "twllm-engines",
+    "torch",
+    "transformers",
+    "trl",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +37,13 @@ class Quickstart:
     """A finished quickstart.
 
     Attributes:
-        folder: holds one run folder per stage (`corpus`, `exam`, `judge`), the tiny model, and `report.html`.
+        folder: holds one run folder per stage (`corpus`, `exam`, `judge`; several in `arithmetic`), the tiny model, and
+            `report.html`.
         state: what was found on opening.
         curation: of the sample corpus.
         exam: of the tiny model.
         judgements: of the sample's answers, served from a recording.
+        arithmetic: a small model before and after one iteration of Step-KTO.
     """
 
     folder: Path
@@ -38,6 +51,7 @@ class Quickstart:
     curation: "Curation"
     exam: "ExamRun"
     judgements: "JudgeRun"
+    arithmetic: "ArithmeticRun"
 
     @property
     def report(self) -> Path:
@@ -47,7 +61,8 @@ class Quickstart:
     @property
     def num_faults(self) -> int:
         """Records, questions and judgements that failed, in all stages."""
-        return self.curation.num_faults + self.exam.num_faults + self.judgements.num_faults
+        loop = self.arithmetic.loop
+        return self.curation.num_faults + self.exam.num_faults + self.judgements.num_faults + loop.num_faults
 
 
 def quickstart(*, output: Path, workers: int, progress: Progress) -> Quickstart:
@@ -59,8 +74,10 @@ def quickstart(*, output: Path, workers: int, progress: Progress) -> Quickstart:
         progress: display.
 
     Raises:
-        TwllmError: as `tw_corpus.curation.curate`, `tmlu_bench.exam.run_exam` and `llm_eval.jobs.run_judge`.
+        TwllmError: as `tw_corpus.curation.curate`, `tmlu_bench.exam.run_exam`, `llm_eval.jobs.run_judge` and
+            `step_kto.jobs.run_iterate`.
     """
+    from twllm_pipeline._arithmetic import run_arithmetic
     from twllm_pipeline._report import render_quickstart
 
     with open_run(
@@ -76,10 +93,17 @@ def quickstart(*, output: Path, workers: int, progress: Progress) -> Quickstart:
         curation = _curate(output / "corpus", workers, progress)
         exam = _examine(output, progress)
         judgements = _judge(output / "judge", progress)
-        done = Quickstart(folder=output, state=run.state, curation=curation, exam=exam, judgements=judgements)
+        done = Quickstart(
+            folder=output,
+            state=run.state,
+            curation=curation,
+            exam=exam,
+            judgements=judgements,
+            arithmetic=run_arithmetic(output / "arithmetic", seed=_SEED, progress=progress),
+        )
         if run.state is not RunState.FINISHED:
-            write_text_atomic(done.report, render_quickstart(run.manifest, curation, exam, judgements))
-            run.finish(_summary(curation, exam, judgements), num_faults=done.num_faults)
+            write_text_atomic(done.report, render_quickstart(run.manifest, done))
+            run.finish(_summary(done), num_faults=done.num_faults)
         return done
 
 
@@ -139,12 +163,17 @@ def _texts(documents: Path) -> Iterator[str]:
         yield from pq.read_table(path, columns=["text"])["text"].to_pylist()
 
 
-def _summary(curation: "Curation", exam: "ExamRun", judgements: "JudgeRun") -> JsonObject:
+def _summary(done: Quickstart) -> JsonObject:
     from llm_eval.jobs import judge_summary_to_json
+    from step_kto.jobs import estimate_to_json
     from tmlu_bench.exam import summary_to_json
 
     return {
-        "corpus": curation.summary["counts"],
-        "exam": summary_to_json(exam.summary),
-        "judge": judge_summary_to_json(judgements.summary),
+        "corpus": done.curation.summary["counts"],
+        "exam": summary_to_json(done.exam.summary),
+        "judge": judge_summary_to_json(done.judgements.summary),
+        "arithmetic": {
+            moment: {name: estimate_to_json(one) for name, one in estimates.items()}
+            for moment, estimates in (("before", done.arithmetic.before), ("after", done.arithmetic.after))
+        },
     }

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from llm_eval.jobs import JudgeRun
     from tmlu_bench.exam import ExamRun
     from tw_corpus.curation import Curation
+    from twllm_pipeline._arithmetic import ArithmeticRun
+    from twllm_pipeline._quickstart import Quickstart
 
 _ABOUT_THE_MODEL = (
     "The model is a two-layer Llama with random weights and a tokenizer trained on the curated corpus. It has learned "
@@ -35,23 +37,38 @@ _ABOUT_THE_JUDGE = (
     "Recorded: the judge's answers were written by hand for this sample and are replayed; no model judged here. The "
     "stage shows prompts, parsing and figures, and says nothing of any judge."
 )
+_ABOUT_THE_ARITHMETIC = (
+    "A Llama of 0.35 million parameters learns from scratch to solve sums of two or three numbers, step by step. Then "
+    "one iteration of Step-KTO: it samples solutions, a program checks each answer and each step, and it learns from "
+    "both. The judge that evaluates also asks whether a step follows from the problem; the one that trains does not. "
+    "Seeds are fixed, and the figures are shown whatever their sign; one seed says little (see benchmarks/step_kto)."
+)
+_ARITHMETIC_FIGURES = {
+    "pass@1_greedy": "answers right, greedy",
+    "pass@1_sampled": "answers right, temperature 1",
+    "wrong_steps_sampled": "steps wrong, temperature 1",
+    "stepwise_errors_sampled": "right answers that hold a wrong step, temperature 1",
+}
 
 
-def render_quickstart(manifest: RunManifest, curation: "Curation", exam: "ExamRun", judgements: "JudgeRun") -> str:
+def render_quickstart(manifest: RunManifest, done: "Quickstart") -> str:
     """Return `report.html`.
 
     Args:
         manifest: of the quickstart.
-        curation: finished.
-        exam: finished.
-        judgements: finished.
+        done: its stages, all finished.
     """
     return render_report(
         Report(
             title="taiwan-llm: quickstart",
-            subtitle="A curated corpus, an examined model and judged answers, on what ships with the package",
+            subtitle="A curated corpus, an examined model, judged answers and learned arithmetic, from what ships here",
             facts=tuple(Fact(name=name, value=version) for name, version in sorted(manifest.packages.items())),
-            sections=(_corpus(curation), _exam(exam), _judge(judgements)),
+            sections=(
+                _corpus(done.curation),
+                _exam(done.exam),
+                _judge(done.judgements),
+                _arithmetic(done.arithmetic),
+            ),
         )
     )
 
@@ -115,5 +132,27 @@ def _judge(judgements: "JudgeRun") -> Section:
             Prose(paragraphs=(_ABOUT_THE_JUDGE,)),
             Intervals(title="Overall score by system", rows=rows, note="mean of the four dimensions"),
             Links(links=(Link(path="judge/report.html", label="report of the judge"),)),
+        ),
+    )
+
+
+def _arithmetic(run: "ArithmeticRun") -> Section:
+    charts = tuple(
+        Intervals(
+            title=title.capitalize(),
+            rows=(
+                IntervalRow(label="before", estimate=run.before[name]),
+                IntervalRow(label="after", estimate=run.after[name]),
+            ),
+        )
+        for name, title in _ARITHMETIC_FIGURES.items()
+    )
+    return Section(
+        title="4. Arithmetic with Step-KTO (step-kto)",
+        intro="The same 200 problems before and after, four samples each at temperature 1.",
+        blocks=(
+            Prose(paragraphs=(_ABOUT_THE_ARITHMETIC,)),
+            *charts,
+            Links(links=(Link(path="arithmetic/loop/report.html", label="report of the loop"),)),
         ),
     )

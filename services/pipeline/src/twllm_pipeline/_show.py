@@ -7,6 +7,7 @@ from tmlu_bench.exam import show_exam
 from tw_corpus.curation import show_curation
 from twllm_pipeline._quickstart import Quickstart
 from twllm_runs import RunState
+from twllm_runs.statistics import format_estimate
 
 
 def show_quickstart(console: Console, done: Quickstart) -> None:
@@ -15,6 +16,10 @@ def show_quickstart(console: Console, done: Quickstart) -> None:
     show_exam(console, done.exam)
     console.print("judge: recorded answers, written by hand; no model judged")
     show_judge_run(console, done.judgements)
+    console.print("arithmetic, before and after one iteration of Step-KTO:")
+    for name, title in (("pass@1_greedy", "right, greedy"), ("wrong_steps_sampled", "wrong steps, temperature 1")):
+        before, after = (format_estimate(run[name]) for run in (done.arithmetic.before, done.arithmetic.after))
+        console.print(f"  {title}: {before} -> {after}", soft_wrap=True)
     if done.state is RunState.FINISHED:
         console.print("This quickstart was finished before; nothing was done.")
     console.print(f"Open {done.report}", soft_wrap=True)
