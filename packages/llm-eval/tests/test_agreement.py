@@ -135,3 +135,8 @@ def test_agreement_bad_input_is_refused() -> None:
         cohen_kappa([1.0], [1.0], seed=1, draws=0)
     with pytest.raises(ConfigError, match="level"):
         krippendorff_alpha([[1.0, 2.0]], seed=1, level=0)
+
+
+def test_alpha_of_ratings_whose_squares_overflow_is_refused() -> None:
+    with pytest.raises(DataError, match=r"1e\+308 in row 1.* smaller scale"):
+        krippendorff_alpha([[1.0, 2.0], [2.0, 1e308]], seed=1, scale=AlphaLevel.INTERVAL)

@@ -105,3 +105,26 @@ def test_calibrate_bad_input_is_refused() -> None:
         calibrate([1.0], [1.0], LINEAR, seed=1, num_folds=1)
     with pytest.raises(DataError, match="2 and 1 values"):
         calibrate([1.0, 2.0], [1.0], LINEAR, seed=1)
+
+
+@pytest.mark.parametrize("method", CalibrationMethod)
+def test_calibrate_numbers_whose_squares_overflow_are_refused(method: CalibrationMethod) -> None:
+    plain, huge = [float(at % 5) for at in range(20)], [1e308, -1e308, *map(float, range(18))]
+    with pytest.raises(DataError, match=r"judge\[0\] is 1e\+308.* smaller scale"):
+        calibrate(huge, plain, method, seed=1)
+    with pytest.raises(DataError, match=r"human\[0\] is 1e\+308.* smaller scale"):
+        calibrate(plain, huge, method, seed=1)
+
+
+@pytest.mark.parametrize("scale", [2.0**-600, 2.0**300])
+def test_fit_linear_tiny_or_huge_scores_give_the_same(scale: float) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=30)
+    y = 2 * x + rng.normal(size=30)
+    assert fit_calibration(scale * x, y, LINEAR)(scale * x).tolist() == fit_calibration(x, y, LINEAR)(x).tolist()
+
+
+def test_fit_linear_constant_scores_that_no_float_holds_teach_nothing() -> None:
+    # The mean of 12 times 0.1 is not 0.1, which is no slope.
+    y = np.random.default_rng(1).normal(size=12)
+    assert fit_calibration([0.1] * 12, y, LINEAR)(np.array([0.1, 5.0])).tolist() == [y.mean(), y.mean()]

@@ -148,6 +148,9 @@ def test_judge_of_dimensions_that_are_no_list_is_refused(items: Path, tmp_path: 
     path.write_text("[" * 100_000, encoding="utf-8")
     code, _, err = command(*words)
     assert (code, "is nested too deep" in err, err.count("\n")) == (2, True, 1)
+    path.write_text('[{"name": "a", "levels": {"1": "bad", "1": "good"}}]', encoding="utf-8")
+    code, _, err = command(*words)
+    assert (code, "the key '1' comes twice in one object" in err, err.count("\n")) == (2, True, 1)
 
 
 def test_judge_prints_control_and_format_characters_of_names_as_escapes(tmp_path: Path, command: Command) -> None:

@@ -52,11 +52,23 @@ def test_dimension_from_json_mapping_of_levels_reads_numbers_and_words():
         {"name": "a", "definition": " "},
         {"name": "a", "levels": {"1": ""}},
         {"name": "a", "levels": [[1, "x"], [1, "y"]]},
+        {"name": "a\ud800"},
+        {"name": "a", "definition": "x\udfff"},
+        {"name": "a", "levels": {"1": "x\ud83d"}},
+        {"name": "a", "levels": {"good\ud83d": "x"}},
     ],
 )
 def test_dimension_from_json_other_layout_is_refused(value):
     with pytest.raises(ConfigError):
         dimension_from_json(value)
+
+
+def test_dimension_with_half_a_surrogate_pair_is_refused_by_name():
+    with pytest.raises(
+        ConfigError, match=r"dimension 'a\\ud83d' holds half a surrogate pair; write the whole character"
+    ):
+        Dimension(name="a\ud83d")
+    assert Dimension(name="a\U0001f600").name == "a😀"
 
 
 def test_check_dimensions_what_one_answer_cannot_hold_is_refused():

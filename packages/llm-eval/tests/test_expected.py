@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from llm_eval._dimensions import Dimension
 from llm_eval._expected import expected_from_likelihoods, expected_scores, is_told_apart_at_once, path_question
-from llm_eval._judgements import DimensionScore, FailureKind, ParseFailure, ScoreMethod
+from llm_eval._judgements import DimensionScore, JudgementFailureKind, ParseFailure, ScoreMethod
 from llm_eval._parse import ParsedScores, parse_scores
 from llm_eval._scales import SCALE_0_5, SCALE_0_5_INT, SCALE_0_100, parse_scale
 from twllm_types import ConfigError, ShapeError, TokenLogprob
@@ -171,14 +171,20 @@ def test_expected_scores_failures_are_typed():
 
     four = pick("4", {"4": 0.25, "x": 0.75})
     tokens = [sure('{"a": '), four, sure("}")]
-    assert kind(expected_scores(tokens, ONE, SCALE_0_5_INT, text='{"a":4}')) == (FailureKind.MISALIGNED_TOKENS, None)
-    assert kind(expected_scores(tokens, ONE, SCALE_0_5_INT, least_mass=0.5)) == (FailureKind.LOW_CAPTURED_MASS, "a")
+    assert kind(expected_scores(tokens, ONE, SCALE_0_5_INT, text='{"a":4}')) == (
+        JudgementFailureKind.MISALIGNED_TOKENS,
+        None,
+    )
+    assert kind(expected_scores(tokens, ONE, SCALE_0_5_INT, least_mass=0.5)) == (
+        JudgementFailureKind.LOW_CAPTURED_MASS,
+        "a",
+    )
     assert only(expected_scores(tokens, ONE, SCALE_0_5_INT, least_mass=0.25)).value == 4.0
     bare = [sure('{"a": '), TokenLogprob(token="4", logprob=0.0), sure("}")]
-    assert kind(expected_scores(bare, ONE, SCALE_0_5_INT)) == (FailureKind.MISSING_LOGPROBS, "a")
+    assert kind(expected_scores(bare, ONE, SCALE_0_5_INT)) == (JudgementFailureKind.MISSING_LOGPROBS, "a")
     never = [sure('{"a": '), TokenLogprob(token="4", logprob=-inf, top={"x": 0.0}), sure("}")]
-    assert kind(expected_scores(never, ONE, SCALE_0_5_INT)) == (FailureKind.MISSING_LOGPROBS, "a")
-    assert kind(expected_scores([sure("no")], ONE, SCALE_0_5_INT)) == (FailureKind.NO_JSON, None)
+    assert kind(expected_scores(never, ONE, SCALE_0_5_INT)) == (JudgementFailureKind.MISSING_LOGPROBS, "a")
+    assert kind(expected_scores([sure("no")], ONE, SCALE_0_5_INT)) == (JudgementFailureKind.NO_JSON, None)
     with pytest.raises(ConfigError, match="0-5-int"):
         expected_scores(tokens, ONE, SCALE_0_5)
 
@@ -275,10 +281,10 @@ def test_expected_from_likelihoods_is_the_mean_over_what_was_seen():
     assert score.probabilities == pytest.approx({"1": 0.25, "3": 0.75})
     low = expected_from_likelihoods(scale, [log(0.1), -inf, -inf], least_mass=0.2)
     assert isinstance(low, ParseFailure)
-    assert low.kind is FailureKind.LOW_CAPTURED_MASS
+    assert low.kind is JudgementFailureKind.LOW_CAPTURED_MASS
     none = expected_from_likelihoods(scale, [-inf] * 3)
     assert isinstance(none, ParseFailure)
-    assert none.kind is FailureKind.MISSING_LOGPROBS
+    assert none.kind is JudgementFailureKind.MISSING_LOGPROBS
     with pytest.raises(ShapeError):
         expected_from_likelihoods(scale, [0.0])
 
@@ -322,5 +328,5 @@ def test_expected_scores_probabilities_above_one_are_none():
     ]
     failure = expected_scores(tokens, ONE, SCALE_0_5_INT)
     assert isinstance(failure, ParseFailure)
-    assert failure.kind is FailureKind.MISSING_LOGPROBS
+    assert failure.kind is JudgementFailureKind.MISSING_LOGPROBS
     assert "add up to 1.800" in failure.message

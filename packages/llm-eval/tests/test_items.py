@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_eval._items import JudgeItem, Level, Turn, item_from_json, item_to_json
+from llm_eval._items import JudgeItem, Level, Turn, item_from_json, item_sha256, item_to_json
 from llm_eval._load_items import load_items, read_rows
 from twllm_types import DataError
 
@@ -89,6 +89,23 @@ def test_cluster_key_equal_contexts_share_one_key():
     assert item_from_json({**TURN, "cluster": "mine"}).cluster_key == "mine"
 
 
+def test_item_sha256_differs_by_everything_that_is_judged():
+    item = item_from_json({**TURN, "system": "s", "references": ["r"], "documents": ["d"], "cluster": "c"})
+    rows = [
+        {"id": "t2"},
+        {"context": "今天好嗎？"},
+        {"response": "不好。"},
+        {"response": None, "level": "dialogue"},
+        {"system": None},
+        {"references": []},
+        {"documents": ["e"]},
+        {"cluster": None},
+    ]
+    others = [item_from_json({**item_to_json(item), "level": None, **row}) for row in rows]
+    assert len({item_sha256(one) for one in (item, *others)}) == 9
+    assert item_sha256(item) == item_sha256(item_from_json(item_to_json(item)))
+
+
 def test_load_items_plain_and_packed_files_give_the_same_items(tmp_path):
     text = "".join(json.dumps({**TURN, "id": name}) + "\n" for name in "ab")
     plain, packed = tmp_path / "items.jsonl", tmp_path / "items.jsonl.gz"
@@ -106,6 +123,10 @@ def test_load_items_faults_name_file_and_line(tmp_path):
         (f'{row}\n{{"id": "x", "context": "c"}}\n', ":2: item 'x'"),
         ("", "holds no item"),
         ("[]\n", ":1"),
+        (
+            f'{row}\n{{"id": "x", "context": "c", "response": "r", "response": "s"}}\n',
+            ":2: the key 'response' comes twice",
+        ),
     ):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(DataError, match=message):
@@ -114,7 +135,7 @@ def test_load_items_faults_name_file_and_line(tmp_path):
         load_items(tmp_path / "missing.jsonl")
 
 
-@pytest.mark.parametrize("content", [b'{"a": NaN}\n', b"[]\n", b"\xff\n", b"{\n"])
+@pytest.mark.parametrize("content", [b'{"a": NaN}\n', b"[]\n", b"\xff\n", b"{\n", b'{"a": 1, "a": 1}\n'])
 def test_read_rows_packed_file_with_a_bad_line_names_it(tmp_path, content):
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(gzip.compress(b"{}\n" + content))

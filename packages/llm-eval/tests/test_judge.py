@@ -14,7 +14,7 @@ from llm_eval._dimensions import Dimension
 from llm_eval._judge import judge, judge_stream
 from llm_eval._judge_settings import JudgeSettings, RetryPolicy
 from llm_eval._judge_summary import overall_value
-from llm_eval._judgements import DimensionScore, FailureKind, Judgement, ScoreMethod
+from llm_eval._judgements import DimensionScore, Judgement, JudgementFailureKind, ScoreMethod
 from llm_eval._scales import SCALE_0_100, NumberScale
 from twllm_types import (
     Completion,
@@ -29,8 +29,8 @@ from twllm_types import (
 
 ITEMS = make_items(4)
 NAMES = ["content", "grammar", "relevance", "appropriateness"]
-ENGINE_ONLY = frozenset({FailureKind.ENGINE_ERROR})
-UNREADABLE = frozenset({FailureKind.NO_JSON})
+ENGINE_ONLY = frozenset({JudgementFailureKind.ENGINE_ERROR})
+UNREADABLE = frozenset({JudgementFailureKind.NO_JSON})
 
 
 def values(judgement: Judgement) -> dict[str, float | None]:
@@ -90,7 +90,7 @@ def test_judge_of_failed_requests_and_unreadable_answers_gives_typed_failures() 
     )
     judgements = judge(ITEMS, engine)
     kinds = [None if row.failure is None else row.failure.kind for row in judgements]
-    assert kinds == [FailureKind.ENGINE_ERROR] * 2 + [FailureKind.NO_JSON] * 2 + [None] * 4
+    assert kinds == [JudgementFailureKind.ENGINE_ERROR] * 2 + [JudgementFailureKind.NO_JSON] * 2 + [None] * 4
     first, third = judgements[0], judgements[2]
     assert first.failure is not None
     assert first.failure.message == "context_length: the prompt has 9,000 tokens of 4,096"
@@ -101,7 +101,7 @@ def test_judge_of_an_answer_cut_off_is_truncated() -> None:
     engine = FakeJudge(answer=lambda _text, _seed: '{"content": 4, "gram', finish=FinishReason.LENGTH)
     (judgement,) = judge(ITEMS[:1], engine)
     assert judgement.failure is not None
-    assert judgement.failure.kind is FailureKind.TRUNCATED
+    assert judgement.failure.kind is JudgementFailureKind.TRUNCATED
 
 
 def test_judge_of_an_item_whose_own_text_is_quoted_reads_the_answer() -> None:
@@ -182,7 +182,30 @@ def test_judge_expected_below_the_least_mass_fails() -> None:
     (failed,) = judge(ITEMS[:1], answer, min_captured_mass=0.95, **choices)
     assert kept.failure is None
     assert failed.failure is not None
-    assert failed.failure.kind is FailureKind.LOW_CAPTURED_MASS
+    assert failed.failure.kind is JudgementFailureKind.LOW_CAPTURED_MASS
+
+
+@pytest.mark.parametrize("score_method", ["argmax", "sampled", "expected"])
+def test_judge_of_an_answer_that_a_filter_ended_is_refused_though_it_is_whole(score_method: str) -> None:
+    class Filtered(FakeJudge):
+        def stream(self, requests):
+            for at, request in enumerate(requests):
+                number = request.params.num_samples
+                ended = (FinishReason.CONTENT_FILTER,) * number
+                yield at, Completion(texts=('{"content": 4}',) * number, finish_reasons=ended)
+
+    (judgement,) = judge(
+        *(ITEMS[:1], Filtered()),
+        dimensions=["content"],
+        scale="0-5-int",
+        score_method=score_method,
+        num_samples=3 if score_method == "sampled" else 1,
+        style="structured",
+    )
+    assert judgement.scores is None
+    assert judgement.failure is not None
+    assert judgement.failure.kind is JudgementFailureKind.REFUSED
+    assert "content_filter" in judgement.failure.message
 
 
 def test_judge_expected_of_an_engine_that_sends_no_log_probabilities_fails() -> None:
@@ -195,7 +218,7 @@ def test_judge_expected_of_an_engine_that_sends_no_log_probabilities_fails() -> 
         ITEMS[:1], Mute(), dimensions=["content"], scale="0-5-int", score_method="expected", style="structured"
     )
     assert judgement.failure is not None
-    assert judgement.failure.kind is FailureKind.MISSING_LOGPROBS
+    assert judgement.failure.kind is JudgementFailureKind.MISSING_LOGPROBS
 
 
 class Paths(FakeJudge):
@@ -265,12 +288,16 @@ def test_judge_expected_by_paths_keeps_failures_of_either_step() -> None:
     (unasked,) = judge(ITEMS[:1], Paths(fails=lambda _text: True), **choices)
     (low,) = judge(ITEMS[:1], Paths(), min_captured_mass=0.9, **choices)
     kinds = [row.failure.kind for row in (unscored, unasked, low) if row.failure is not None]
-    assert kinds == [FailureKind.ENGINE_ERROR, FailureKind.ENGINE_ERROR, FailureKind.LOW_CAPTURED_MASS]
+    assert kinds == [
+        JudgementFailureKind.ENGINE_ERROR,
+        JudgementFailureKind.ENGINE_ERROR,
+        JudgementFailureKind.LOW_CAPTURED_MASS,
+    ]
     assert unscored.responses == ('{"content": 85, "grammar": 10}',)
     mute = FakeJudge(answer=lambda _text, _seed: "no")
     (unread,) = judge(ITEMS[:1], mute, **choices)
     assert unread.failure is not None
-    assert unread.failure.kind is FailureKind.NO_JSON
+    assert unread.failure.kind is JudgementFailureKind.NO_JSON
 
 
 def test_judge_expected_by_paths_of_many_items_gives_each_its_own() -> None:
@@ -318,7 +345,7 @@ def test_judge_retries_end_with_the_last_failure() -> None:
     policy = RetryPolicy(max_attempts=3, kinds=UNREADABLE, temperature=0.5)
     (judgement,) = judge(ITEMS[:1], FakeJudge(answer=lambda _text, _seed: "none"), retry=policy)
     assert judgement.failure is not None
-    assert (judgement.failure.kind, judgement.num_attempts) == (FailureKind.NO_JSON, 3)
+    assert (judgement.failure.kind, judgement.num_attempts) == (JudgementFailureKind.NO_JSON, 3)
 
 
 def test_judge_retries_of_failed_requests_repeat_the_same_request() -> None:

@@ -19,7 +19,7 @@ from llm_eval._judge_run import JudgeRun, run_judge
 from llm_eval._judge_settings import JudgeSettings, RetryPolicy
 from llm_eval._judge_stored import read_attempts, read_judge_run
 from llm_eval._judge_summary import estimate_from_json
-from llm_eval._judgements import FailureKind, ScoreMethod
+from llm_eval._judgements import JudgementFailureKind, ScoreMethod
 from llm_eval._scales import SCALE_0_5_INT
 from twllm_engines import Engine, RecordingEngine, load_engine
 from twllm_runs import RunState, open_progress
@@ -287,7 +287,7 @@ def test_run_retried_never_asks_again_for_an_answer_that_could_not_be_read(tmp_p
 
 
 def test_run_with_a_retry_policy_keeps_every_attempt(tmp_path: Path) -> None:
-    policy = RetryPolicy(max_attempts=2, kinds=frozenset({FailureKind.NO_JSON}), temperature=1.0)
+    policy = RetryPolicy(max_attempts=2, kinds=frozenset({JudgementFailureKind.NO_JSON}), temperature=1.0)
 
     def answer(text: str, seed: int | None) -> str:
         return "none" if seed is None and "第5件事" in text else answer_by_hash(text, seed)

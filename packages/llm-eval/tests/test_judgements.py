@@ -8,9 +8,9 @@ import pytest
 
 from llm_eval._judgements import (
     DimensionScore,
-    FailureKind,
     Judgement,
     JudgementFailure,
+    JudgementFailureKind,
     ScoreMethod,
     judgement_from_json,
     judgement_to_json,
@@ -36,11 +36,12 @@ WHOLE = Judgement(
     prompt_sha256=SHA,
     usage=Usage(num_prompt_tokens=5, num_completion_tokens=2, num_cached_tokens=1),
     num_attempts=2,
+    item_sha256="a" * 64,
 )
 FAILED = Judgement(
     item_id="i",
     scores=None,
-    failure=JudgementFailure(kind=FailureKind.MISSING_DIMENSION, message="no 'grammar'", dimension="grammar"),
+    failure=JudgementFailure(kind=JudgementFailureKind.MISSING_DIMENSION, message="no 'grammar'", dimension="grammar"),
     responses=("{}",),
     prompt_sha256=SHA,
 )
@@ -52,6 +53,11 @@ def test_judgement_json_round_trips(judgement):
     assert judgement_from_json({**row, "later": "ignored"}) == judgement
 
 
+def test_judgement_without_hash_of_its_item_is_written_as_earlier_versions_did():
+    assert "item_sha256" not in judgement_to_json(FAILED)
+    assert judgement_from_json({**judgement_to_json(FAILED), "item_sha256": None}) == FAILED
+
+
 def test_judgement_half_or_empty_is_refused():
     for changes in (
         {"failure": FAILED.failure},
@@ -60,6 +66,7 @@ def test_judgement_half_or_empty_is_refused():
         {"repeat": -1},
         {"num_attempts": 0},
         {"prompt_sha256": "x"},
+        {"item_sha256": "x"},
     ):
         with pytest.raises(DataError, match="judgement of item i"):
             replace(WHOLE, **changes)
@@ -99,6 +106,8 @@ def test_dimension_score_contradiction_is_refused(fields):
         (("scores", "grammar", "probabilities", "3"), True),
         (("failure",), {"kind": "unknown", "dimension": None, "message": "x"}),
         (("usage", "num_prompt_tokens"), -1),
+        (("item_sha256",), 3),
+        (("item_sha256",), "x"),
     ],
 )
 def test_judgement_from_json_value_that_no_run_writes_is_refused(path, value):

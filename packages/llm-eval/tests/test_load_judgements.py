@@ -9,9 +9,9 @@ from llm_eval._items import JudgeItem, Turn
 from llm_eval._judge_scores import match_in_order, plain_scores, scores_of_judgements
 from llm_eval._judgements import (
     DimensionScore,
-    FailureKind,
     Judgement,
     JudgementFailure,
+    JudgementFailureKind,
     ScoreMethod,
     judgement_to_json,
 )
@@ -30,7 +30,7 @@ def judgement(item_id: str, *, repeat: int = 0, **scores: float | str) -> Judgem
         )
         for name, value in scores.items()
     }
-    failure = JudgementFailure(kind=FailureKind.NO_JSON, message="no object")
+    failure = JudgementFailure(kind=JudgementFailureKind.NO_JSON, message="no object")
     return Judgement(
         item_id=item_id,
         repeat=repeat,

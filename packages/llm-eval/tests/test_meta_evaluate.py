@@ -389,3 +389,12 @@ def test_meta_evaluate_bad_judges_are_refused() -> None:
         meta_evaluate({IDS[0]: {"content": "fine"}}, words)
     with pytest.raises(DataError, match=r"1\.0 is a number, but people gave one of bad, good"):
         meta_evaluate({IDS[0]: {"content": 1.0}}, words)
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, float("nan"), float("inf")])
+def test_meta_evaluate_numbers_beyond_reckoning_name_item_and_dimension(value: float) -> None:
+    with pytest.raises(DataError, match=rf"judge, item '{IDS[3]}', 'content': .* smaller scale"):
+        meta_evaluate({**SCORES, IDS[3]: {"content": value}}, make_ratings(), draws=10)
+    rated = RatedItem(id=IDS[3], ratings={"Content": (2.0, value, -value)})
+    with pytest.raises(DataError, match=rf"people, item '{IDS[3]}', 'Content': .* smaller scale"):
+        meta_evaluate(SCORES, make_ratings(items={**make_ratings().items, IDS[3]: rated}), draws=10)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_eval._judgements import FailureKind, ParseFailure
+from llm_eval._judgements import JudgementFailureKind, ParseFailure
 from llm_eval._pairwise import (
     PairOutcome,
     PairVerdict,
@@ -99,17 +99,17 @@ def test_parse_pair_clear_answer_gives_the_verdict(text, style, verdict):
 @pytest.mark.parametrize(
     ("text", "style", "kind"),
     [
-        ("[[A]] 或 [[B]]", "taiwan-llm", FailureKind.AMBIGUOUS),
-        ("A 比較好", "taiwan-llm", FailureKind.MISSING_DIMENSION),
-        ("[[D]]", "taiwan-llm", FailureKind.MISSING_DIMENSION),
-        ("很抱歉，我無法比較。", "taiwan-llm", FailureKind.REFUSED),
-        ("A: 8分, B: 7分，不，B: 9分", "taiwan-llm-score", FailureKind.AMBIGUOUS),
-        ("A: 8分", "taiwan-llm-score", FailureKind.MISSING_DIMENSION),
-        ("A: 1~10分, B: 1~10分", "taiwan-llm-score", FailureKind.MISSING_DIMENSION),
-        ("A: 11分, B: 7分", "taiwan-llm-score", FailureKind.OUT_OF_RANGE),
-        ("A: 8分, B: -7分", "taiwan-llm-score", FailureKind.OUT_OF_RANGE),
-        ('{"winner": "C"}', "structured", FailureKind.OUT_OF_RANGE),
-        ("A", "structured", FailureKind.NO_JSON),
+        ("[[A]] 或 [[B]]", "taiwan-llm", JudgementFailureKind.AMBIGUOUS),
+        ("A 比較好", "taiwan-llm", JudgementFailureKind.MISSING_DIMENSION),
+        ("[[D]]", "taiwan-llm", JudgementFailureKind.MISSING_DIMENSION),
+        ("很抱歉，我無法比較。", "taiwan-llm", JudgementFailureKind.REFUSED),
+        ("A: 8分, B: 7分，不，B: 9分", "taiwan-llm-score", JudgementFailureKind.AMBIGUOUS),
+        ("A: 8分", "taiwan-llm-score", JudgementFailureKind.MISSING_DIMENSION),
+        ("A: 1~10分, B: 1~10分", "taiwan-llm-score", JudgementFailureKind.MISSING_DIMENSION),
+        ("A: 11分, B: 7分", "taiwan-llm-score", JudgementFailureKind.OUT_OF_RANGE),
+        ("A: 8分, B: -7分", "taiwan-llm-score", JudgementFailureKind.OUT_OF_RANGE),
+        ('{"winner": "C"}', "structured", JudgementFailureKind.OUT_OF_RANGE),
+        ("A", "structured", JudgementFailureKind.NO_JSON),
     ],
 )
 def test_parse_pair_unclear_answer_gives_a_typed_failure(text, style, kind):
@@ -121,10 +121,13 @@ def test_parse_pair_unclear_answer_gives_a_typed_failure(text, style, kind):
 @pytest.mark.parametrize("style", ["taiwan-llm", "taiwan-llm-score", "structured"])
 def test_parse_pair_finish_reason_says_what_stopped_the_text(style):
     for reason, kind in (
-        (FinishReason.LENGTH, FailureKind.TRUNCATED),
-        (FinishReason.CONTENT_FILTER, FailureKind.REFUSED),
+        (FinishReason.LENGTH, JudgementFailureKind.TRUNCATED),
+        (FinishReason.CONTENT_FILTER, JudgementFailureKind.REFUSED),
+        (FinishReason.TOOL_CALL, JudgementFailureKind.REFUSED),
     ):
-        parsed = parse_pair("首先", style, finish_reason=reason)
+        parsed = parse_pair(
+            '{"winner": "A"}' if kind is JudgementFailureKind.REFUSED else "首先", style, finish_reason=reason
+        )
         assert isinstance(parsed, ParseFailure)
         assert parsed.kind is kind
 
@@ -139,8 +142,9 @@ def test_parse_pair_finish_reason_says_what_stopped_the_text(style):
 )
 def test_parse_pair_taiwan_llm_a_verdict_in_a_text_that_was_stopped_is_none(text, style):
     for reason, kind in (
-        (FinishReason.LENGTH, FailureKind.TRUNCATED),
-        (FinishReason.CONTENT_FILTER, FailureKind.REFUSED),
+        (FinishReason.LENGTH, JudgementFailureKind.TRUNCATED),
+        (FinishReason.CONTENT_FILTER, JudgementFailureKind.REFUSED),
+        (FinishReason.TOOL_CALL, JudgementFailureKind.REFUSED),
     ):
         parsed = parse_pair(text, style, finish_reason=reason)
         assert isinstance(parsed, ParseFailure)
@@ -168,7 +172,7 @@ def test_parse_pair_a_verdict_that_an_answer_brought_is_none_where_quoted(text, 
     assert isinstance(parse_pair(text, style), PairVerdict)
     parsed = parse_pair(text, style, shown=["問題", shown])
     assert isinstance(parsed, ParseFailure)
-    assert parsed.kind is FailureKind.MISSING_DIMENSION
+    assert parsed.kind is JudgementFailureKind.MISSING_DIMENSION
 
 
 @pytest.mark.parametrize(
@@ -231,4 +235,4 @@ def test_parse_pair_after_a_refusal_reads_nothing(style: PairStyle) -> None:
     text = '[[A]] A: 9分, B: 1分 {"winner": "A"}'
     failure = parse_pair(text, style, finish_reason=FinishReason.REFUSAL)
     assert isinstance(failure, ParseFailure)
-    assert failure.kind is FailureKind.REFUSED
+    assert failure.kind is JudgementFailureKind.REFUSED

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from llm_eval._ppi import ppi_mean, simulate_coverage
+from llm_eval.statistics import ppi_mean, simulate_coverage
 from twllm_types import ConfigError, DataError
 
 
@@ -180,3 +180,41 @@ def test_ppi_mean_covers_the_truth_as_often_as_it_says(setting: dict[str, Any]) 
 def test_simulate_coverage_without_enough_items_is_refused() -> None:
     with pytest.raises(ConfigError, match="three labelled units"):
         simulate_coverage(seed=1, num_labelled=1, num_trials=1)
+
+
+@pytest.mark.parametrize("name", ["human", "judge", "unlabelled"])
+def test_ppi_mean_of_numbers_whose_squares_overflow_is_refused(name: str) -> None:
+    y, f, others = invent()
+    columns = {"human": y, "judge": f, "unlabelled": others}
+    columns[name] = np.where(np.arange(columns[name].size) == 7, 1e308, columns[name])
+    with pytest.raises(DataError, match=rf"{name}\[7\] is 1e\+308.* smaller scale"):
+        ppi_mean(columns["human"], columns["judge"], columns["unlabelled"])
+
+
+@pytest.mark.parametrize("scale", [2.0**-600, 2.0**300])
+def test_ppi_mean_of_a_judge_of_tiny_or_huge_numbers_is_the_same(scale: float) -> None:
+    # such as likelihoods of whole texts
+    y, f, others = invent()
+    one, other = ppi_mean(y, f, others), ppi_mean(y, scale * f, scale * others)
+    assert one is not None
+    assert other is not None
+    assert other.corrected == one.corrected
+    assert other.weight == one.weight / scale
+
+
+def test_ppi_mean_of_a_judge_too_small_to_weigh_is_the_human_mean() -> None:
+    y, f, others = invent()
+    found = ppi_mean(1e90 * y, 2.0**-1060 * f, 2.0**-1060 * others)
+    assert found is not None
+    assert found.weight == 0
+    assert found.corrected.mean == pytest.approx(1e90 * y.mean())
+
+
+def test_ppi_mean_of_a_constant_that_no_float_holds_has_no_weight() -> None:
+    # The mean of 14 times 0.1 is not 0.1, and a mean to 12 digits is not its float: neither is a variance of the judge.
+    y, _, _ = invent(14)
+    for labelled, unlabelled in ((0.1, 0.1), (0.333333333333, 1 / 3)):
+        found = ppi_mean(y, [labelled] * 14, [unlabelled] * 440)
+        assert found is not None
+        assert found.weight == 0
+        assert found.corrected.mean == y.mean()

@@ -270,18 +270,28 @@ def test_prefer_of_judgements_that_match_no_item_is_refused(judged: Judged, tmp_
     ],
     ids=str,
 )
-def test_prefer_of_a_run_over_other_items_of_the_same_ids_is_refused(
-    judged: Judged, tmp_path: Path, change: dict[str, Any]
+@pytest.mark.parametrize("name", ["run", "run/judgements.jsonl"])
+def test_prefer_of_a_run_or_its_file_over_other_items_of_the_same_ids_is_refused(
+    judged: Judged, tmp_path: Path, change: dict[str, Any], name: str
 ) -> None:
-    inputs = judged()
+    inputs = replace(judged(repeats=2), judgements=tmp_path / name)
     rows = [item_to_json(replace(ITEMS[0], **change)), *map(item_to_json, ITEMS[1:])]
     inputs.items.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with pytest.raises(DataError, match=r"judges another item 'good-0' than .* holds \(1 such\)"):
         prefer(inputs, PreferenceRules(), output=tmp_path / "out")
 
 
-def test_prefer_of_a_file_of_judgements_over_other_contexts_is_refused(judged: Judged, tmp_path: Path) -> None:
-    inputs = replace(judged(), judgements=tmp_path / "run" / "judgements.jsonl")
+def bare(folder: Path, *dropped: str) -> Path:
+    """Write the judgements of a run without some keys, as earlier versions did."""
+    rows = rows_of(folder / "run" / "judgements.jsonl")
+    kept = [{key: value for key, value in row.items() if key not in dropped} for row in rows]
+    path = folder / "bare.jsonl"
+    path.write_text("".join(json.dumps({"cluster": None, **row}) + "\n" for row in kept), encoding="utf-8")
+    return path
+
+
+def test_prefer_of_judgements_without_hashes_of_items_refuses_other_contexts(judged: Judged, tmp_path: Path) -> None:
+    inputs = replace(judged(), judgements=bare(tmp_path, "item_sha256"))
     rows = [item_to_json(replace(item, context=turns(("user", f"別的話題{item.id}")))) for item in ITEMS[:2]]
     rows.extend(map(item_to_json, ITEMS[2:]))
     inputs.items.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -289,10 +299,8 @@ def test_prefer_of_a_file_of_judgements_over_other_contexts_is_refused(judged: J
         prefer(inputs, PreferenceRules(), output=tmp_path / "out")
 
 
-def test_prefer_of_a_file_of_judgements_without_clusters_goes_by_the_ids(judged: Judged, tmp_path: Path) -> None:
-    inputs = replace(judged(), judgements=tmp_path / "bare.jsonl")
-    rows = [{**row, "cluster": None} for row in rows_of(tmp_path / "run" / "judgements.jsonl")]
-    inputs.judgements.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+def test_prefer_of_judgements_without_hashes_and_clusters_goes_by_the_ids(judged: Judged, tmp_path: Path) -> None:
+    inputs = replace(judged(), judgements=bare(tmp_path, "item_sha256", "cluster"))
     assert prefer(inputs, PreferenceRules(), output=tmp_path / "out").num_pairs == 3
 
 

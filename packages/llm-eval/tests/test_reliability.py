@@ -191,3 +191,14 @@ def test_self_consistency_of_one_repeat_is_unknown() -> None:
     found = self_consistency([[1.0], [2.0]])
     assert (found.identical_share, found.mean_within_sd, found.n, found.num_repeats) == (None, None, 0, 1)
     assert found.between_repeats.value is None
+
+
+def test_ratings_whose_squares_overflow_are_refused() -> None:
+    rows = [[1.0, 2.0], [2.0, 1e308], [4.0, 1.0]]
+    for refused in (
+        lambda: reliability(rows, seed=1),
+        lambda: leave_one_rater_out(rows, P),
+        lambda: self_consistency(rows),
+    ):
+        with pytest.raises(DataError, match=r"1e\+308 in row 1.* smaller scale"):
+            refused()

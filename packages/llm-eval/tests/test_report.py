@@ -13,8 +13,8 @@ import llm_eval
 from llm_eval._judge import make_settings
 from llm_eval._judge_settings import RetryPolicy
 from llm_eval._judge_summary import TokenTotals, summarise_judgements
-from llm_eval._judgements import FailureKind
-from llm_eval._report import item_text, judge_facts, judge_report, usage_text
+from llm_eval._judgements import JudgementFailureKind
+from llm_eval._report import head_facts, item_text, judge_facts, judge_report, model_title, usage_text
 from llm_eval._report_stored import write_report
 from twllm_runs.report import render_report
 from twllm_types import ConfigError
@@ -66,7 +66,7 @@ def test_report_shows_reason_repeats_and_attempts() -> None:
         with_reason=True,
         repeats=2,
         temperature=1.0,
-        retry=RetryPolicy(max_attempts=2, kinds=frozenset({FailureKind.NO_JSON})),
+        retry=RetryPolicy(max_attempts=2, kinds=frozenset({JudgementFailureKind.NO_JSON})),
     )
     assert "句子很順" in html
     assert "good-0, repeat 1" in html
@@ -94,7 +94,7 @@ def test_judge_facts_leave_out_what_is_off() -> None:
         "score_method": "argmax",
         "style": "paper",
     }
-    policy = RetryPolicy(max_attempts=2, kinds=frozenset({FailureKind.ENGINE_ERROR}))
+    policy = RetryPolicy(max_attempts=2, kinds=frozenset({JudgementFailureKind.ENGINE_ERROR}))
     facts = judge_facts(make_settings(retry=policy, structured=True, weights={"content": 2}).to_json())
     assert (facts["structured"], facts["weights"]) == ("true", '{"content": 2}')
     assert "engine_error" in facts["retry"]
@@ -150,3 +150,17 @@ def test_correlate_and_meta_evaluate_stand_on_the_face_of_the_package(tmp_path: 
     theirs = llm_eval.meta_evaluate(plain, ratings, draws=20)
     assert ours == theirs
     assert ours.judges[0].dimensions[0].n == 12
+
+
+def test_report_of_recorded_answers_says_so_and_shows_no_folder() -> None:
+    assert model_title("replay:/somewhere/deep/answers.jsonl") == "recorded answers (answers.jsonl)"
+    assert model_title("hf:someone/some-model") == "hf:someone/some-model"
+
+
+def test_head_of_a_page_holds_settings_tokens_and_packages_in_one_line() -> None:
+    facts = head_facts({"style": "paper", "package numpy": "2.0", "package torch": "2.1"}, "12 read")
+    assert [(fact.name, fact.value) for fact in facts] == [
+        ("style", "paper"),
+        ("tokens", "12 read"),
+        ("packages", "numpy 2.0, torch 2.1"),
+    ]

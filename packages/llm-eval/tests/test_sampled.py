@@ -3,7 +3,7 @@
 import pytest
 
 from llm_eval._dimensions import Dimension
-from llm_eval._judgements import FailureKind, ParseFailure, ScoreMethod
+from llm_eval._judgements import JudgementFailureKind, ParseFailure, ScoreMethod
 from llm_eval._parse import parse_scores
 from llm_eval._sampled import sampled_scores
 from llm_eval._scales import SCALE_0_5, Scale, parse_scale
@@ -37,6 +37,6 @@ def test_sampled_scores_verdict_is_the_most_frequent_and_a_tie_goes_to_the_first
 def test_sampled_scores_nothing_read_is_the_most_frequent_failure():
     result = sampled_scores(samples("no", '{"a": 9}', '{"a": 8}'), SCALE_0_5)
     assert isinstance(result, ParseFailure)
-    assert result.kind is FailureKind.OUT_OF_RANGE
+    assert result.kind is JudgementFailureKind.OUT_OF_RANGE
     with pytest.raises(ConfigError):
         sampled_scores([], SCALE_0_5)

@@ -84,7 +84,9 @@ def test_number_scale_impossible_is_refused(fields):
         NumberScale(**fields)
 
 
-@pytest.mark.parametrize("verdicts", [("a",), ("a", "a"), ("a", ""), ("a", " b"), ("a", "b\nc"), ("a", 'b"')])
+@pytest.mark.parametrize(
+    "verdicts", [("a",), ("a", "a"), ("a", ""), ("a", " b"), ("a", "b\nc"), ("a", 'b"'), ("a", "b\ud83d")]
+)
 def test_verdict_scale_unusable_words_are_refused(verdicts):
     with pytest.raises(ConfigError):
         VerdictScale(verdicts=verdicts)

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llm_eval._aligned import SystemColumns
 from llm_eval._correlation import CorrelationMethod, correlate
 from llm_eval._meta_evaluate import meta_evaluate
 from llm_eval._meta_evaluation import EvaluationLevel
 from llm_eval._ratings import RatedItem, Ratings
 from llm_eval._reliability import NoReliability, leave_one_rater_out, reliability
-from llm_eval._system_reliability import system_rater_baseline, system_reliability
+from llm_eval.statistics import SystemColumns, system_rater_baseline, system_reliability
 from twllm_types import DataError
 
 NAMES = tuple("abcde")
@@ -25,7 +24,7 @@ def invent(*, spread: float, seed: int = 4) -> NDArray[np.float64]:
 
 
 def of_systems(labels: list[int]) -> SystemColumns:
-    return SystemColumns(names=tuple(NAMES[: max(labels) + 1]), indicators=np.eye(max(labels) + 1)[labels])
+    return SystemColumns.of([NAMES[label] for label in labels])
 
 
 def every_item() -> SystemColumns:
@@ -166,3 +165,25 @@ def test_meta_evaluate_of_systems_has_a_ceiling_of_systems() -> None:
     assert (ceiling.mean or 0) > 0.95
     assert (result.correlation.value or 0) > 0.9
     assert (one.rater_baseline[CorrelationMethod.PEARSON].value or 0) > 0.9
+
+
+def test_system_figures_of_ratings_whose_squares_overflow_are_refused() -> None:
+    rows, systems = [[1.0, 2.0], [1e308, 2.0]], of_systems([0, 1])
+    with pytest.raises(DataError, match=r"1e\+308 in row 1.* smaller scale"):
+        system_reliability(rows, systems, seed=1)
+    with pytest.raises(DataError, match=r"1e\+308 in row 1.* smaller scale"):
+        system_rater_baseline(rows, systems, CorrelationMethod.PEARSON)
+
+
+def test_system_columns_of_labels_leave_out_items_without_a_system() -> None:
+    found = SystemColumns.of(["b", None, "a", "b"])
+    assert found.names == ("a", "b")
+    assert found.means(np.array([1.0, 9.0, 2.0, 3.0]), np.ones((1, 4))).tolist() == [[2.0, 2.0]]
+
+
+def test_system_figures_of_systems_that_do_not_fit_are_refused() -> None:
+    rows, systems = [[1.0, 2.0], [2.0, 3.0]], of_systems([0, 1, 1])
+    with pytest.raises(DataError, match="systems of 3 items, ratings of 2"):
+        system_reliability(rows, systems, seed=1)
+    with pytest.raises(DataError, match="systems of 3 items, ratings of 2"):
+        system_rater_baseline(rows, systems, CorrelationMethod.PEARSON)

@@ -155,6 +155,22 @@ def test_answer_that_is_not_what_was_asked_for_is_a_failure(bench: Bench, reply:
     assert problem in answer.message
 
 
+@pytest.mark.parametrize("places", [(0, 0), (1, 1), (0, 2, 2)])
+def test_two_choices_of_one_index_are_a_failure_and_not_two_samples(bench: Bench, places: tuple[int, ...]) -> None:
+    rows = [{"index": at, "message": {"content": str(n)}, "finish_reason": "stop"} for n, at in enumerate(places)]
+    answer = failure(bench.ask(Reply(body={"choices": rows}), request=chat(num_samples=len(places))))
+    assert (answer.kind, answer.num_attempts) == (FailureKind.MALFORMED_RESPONSE, 1)
+    assert f"has two choices with the index {places[-1]}" in answer.message
+
+
+def test_choices_without_index_are_samples_in_their_order(bench: Bench) -> None:
+    rows = [{"text": letter, "finish_reason": "stop"} for letter in "ba"]
+    request = GenerationRequest(prompt="x", params=SamplingParams(num_samples=2))
+    answer = bench.ask(Reply(body={"choices": rows}), request=request)
+    assert isinstance(answer, Completion)
+    assert answer.texts == ("b", "a")
+
+
 def test_raw_choice_without_text_is_a_failure(bench: Bench) -> None:
     reply = Reply(body={"choices": [{"finish_reason": "stop"}]})
     assert "without 'text'" in failure(bench.ask(reply, request=GenerationRequest(prompt="x"))).message

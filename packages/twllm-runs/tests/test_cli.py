@@ -9,8 +9,10 @@ from threading import Thread
 
 import pytest
 from cyclopts import App
+from hypothesis import given
+from hypothesis import strategies as st
 
-from twllm_runs import CliContext, ExitCode, current_cli, make_app, run_app
+from twllm_runs import CliContext, ExitCode, current_cli, make_app, printable_line, run_app
 from twllm_types import ArtifactError, ConfigError, DataError, EngineError, MissingDependencyError, RunError
 
 PROGRAM = """
@@ -193,6 +195,42 @@ def test_run_app_error_becomes_code_and_line(
 ) -> None:
     assert run_app(raising(error), ["go"]) == code
     assert capsys.readouterr().err.rstrip("\n") == line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (DataError("item \x1b[31m臺灣\x07: bad"), r"error: item \x1b[31m臺灣\x07: bad"),
+        (ConfigError("a\x9b2J\u202eb\u2028c\r\nd\te"), "error: a\\x9b2J\\u202eb\\u2028c\\r\nerror: d\\te"),
+        (FileNotFoundError(2, "No such file", "\x1b]0;夜市\x07.txt"), r"error: \x1b]0;夜市\x07.txt: No such file"),
+        (RunError("half \ud800 of a pair"), r"error: half \ud800 of a pair"),
+        (SystemExit("by\x1be"), r"by\x1be"),
+    ],
+    ids=["data", "config", "system", "surrogate", "exit"],
+)
+@pytest.mark.parametrize("flags", [[], ["--debug"]], ids=["plain", "debug"])
+def test_run_app_error_with_control_characters_prints_them_as_escapes(
+    capsys: pytest.CaptureFixture[str], error: BaseException, line: str, flags: list[str]
+) -> None:
+    assert run_app(raising(error), ["go", *flags]) != 0
+    err = capsys.readouterr().err
+    assert err.rstrip("\n").endswith(line)
+    assert all(character.isprintable() for character in err.replace("\n", ""))
+
+
+def test_run_app_wrong_usage_with_control_characters_prints_them_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(app_of(lambda: None), ["g\x1b[2J夜"]) == ExitCode.USAGE
+    assert r"g\x1b[2J夜" in capsys.readouterr().err
+
+
+@given(text=st.text(alphabet=st.characters() | st.sampled_from("\x1b\x07\u202e\u2028")))
+def test_printable_line_shows_what_is_printable_and_escapes_the_rest(text: str) -> None:
+    shown = printable_line(text)
+    assert not {"\x1b", "\x07", "\u202e", "\u2028", "\n", "\r"} & set(shown)
+    kept = "".join(character for character in text if character.isprintable())
+    assert printable_line(kept) == kept
+    wide = [[one for one in line if one.isprintable() and not one.isascii()] for line in (text, shown)]
+    assert wide[0] == wide[1]
 
 
 def test_run_app_debug_shows_the_traceback_before_the_line(capsys: pytest.CaptureFixture[str]) -> None:

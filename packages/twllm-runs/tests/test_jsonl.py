@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twllm_runs import JsonlAppender, read_jsonl
+from twllm_runs import JsonlAppender, parse_json_line, read_jsonl, unique_keys
 from twllm_types import DataError, JsonObject, RunError
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -114,6 +114,7 @@ def test_read_jsonl_last_line_without_line_feed_is_read(tmp_path: Path) -> None:
         (b'{"a":', "is not JSON"),
         (b"", "is not JSON"),
         (b"[1]", "holds list"),
+        (b'\xef\xbb\xbf{"a":1}', r"is not JSON \(it begins with a byte order mark"),
         (b'{"a":NaN}', r"is not JSON \(NaN"),
         (b'{"a":"\xa4\xa4"}', "byte 6 is not UTF-8"),
         (b"[" * 100_000, "is not JSON"),
@@ -132,3 +133,39 @@ def test_read_jsonl_bad_line_is_named_after_the_good_ones(tmp_path: Path, line: 
 def test_read_jsonl_missing_file_is_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.jsonl: cannot be read \(No such file"):
         next(read_jsonl(tmp_path / "absent.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("line", "key"), [(b'{"a":1,"b":2,"a":1}', "'a'"), (b'{"b":[{"c":{"x":1,"\\u0078":2}}]}', "'x'")]
+)
+def test_read_jsonl_repeated_key_is_refused_by_name(tmp_path: Path, line: bytes, key: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a":1}\n' + line + b"\n")
+    reader = read_jsonl(path)
+    assert next(reader) == {"a": 1}
+    with pytest.raises(DataError, match=rf"a\.jsonl:2: the key {key} comes twice in one object; give it once$"):
+        next(reader)
+
+
+@pytest.mark.parametrize("line", [b'{"a":1,"a":2}', b'{"a":NaN}'])
+def test_appender_whole_last_line_that_cannot_be_read_is_kept_for_its_author(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(line)
+    append_all(path, [{"c": 3}])
+    assert path.read_bytes() == line + b'\n{"c": 3}\n'
+
+
+@given(row=records)
+def test_parse_json_line_reads_what_the_reader_reads(row: JsonObject) -> None:
+    assert parse_json_line(json.dumps(row).encode(), where="a:1") == row
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from("abcd"), scalars), max_size=4))
+def test_unique_keys_refuses_exactly_what_repeats(rows: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in rows]
+    if len(set(names)) == len(names):
+        assert unique_keys(rows) == dict(rows)
+        return
+    with pytest.raises(ValueError, match="comes twice in one object") as caught:
+        unique_keys(rows)
+    assert any(names.count(name) > 1 and repr(name) in str(caught.value) for name in names)

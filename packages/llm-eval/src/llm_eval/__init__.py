@@ -13,9 +13,9 @@ from llm_eval._judge import judge, judge_stream, make_settings
 from llm_eval._judge_settings import JudgeSettings, PromptForm, RetryPolicy
 from llm_eval._judgements import (
     DimensionScore,
-    FailureKind,
     Judgement,
     JudgementFailure,
+    JudgementFailureKind,
     ParseFailure,
     ScoreMethod,
     judgement_from_json,
@@ -53,11 +53,11 @@ __all__ = [
     "ChosenPair",
     "Dimension",
     "DimensionScore",
-    "FailureKind",
     "JudgeItem",
     "JudgeSettings",
     "Judgement",
     "JudgementFailure",
+    "JudgementFailureKind",
     "LabelledResponse",
     "Level",
     "NoPreference",

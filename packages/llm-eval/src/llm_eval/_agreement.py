@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from llm_eval._columns import FloatArray, IntArray, Labels, Units, check_draws, read_units
+from llm_eval._columns import FloatArray, IntArray, Labels, Units, as_rows, check_draws, read_units
 from llm_eval._draws import resampled_counts
 from llm_eval._resample import interval_estimate
 from twllm_types import DataError, Estimate
@@ -83,17 +83,11 @@ def cohen_kappa(
         ConfigError: a level outside (0, 1), or fewer than two draws.
     """
     check_draws(draws, level)
-    if len(first) != len(second):
-        raise DataError(f"first and second have {len(first)} and {len(second)} values; give one of each per item")
     units = read_units(len(first), clusters)
-    names = sorted({*first, *second}) if categories is None else list(categories)
-    places = {name: at for at, name in enumerate(names)}
-    for value in (*first, *second):
-        if value not in places:
-            raise DataError(f"{value!r} is none of the categories {names}; correct it or add it")
+    places = _places(first, second, categories)
     if not first:
         return Agreement(estimate=None, reason=NoAgreement.NO_ITEMS, n=0)
-    size = len(names)
+    size = len(places)
     cells = np.asarray([places[a] * size + places[b] for a, b in zip(first, second, strict=True)])
     indicators = np.zeros((len(first), size * size))
     indicators[np.arange(len(first)), cells] = 1.0
@@ -107,6 +101,22 @@ def cohen_kappa(
     return _agreement(
         float(point[0]), drawn, units=units, what=f"Cohen's kappa, {weights.value}", level=level, seed=seed
     )
+
+
+def _places(first: Sequence[float], second: Sequence[float], categories: Sequence[float] | None) -> dict[float, int]:
+    """The place of each category among all.
+
+    Raises:
+        DataError: unequal lengths, or a value that is none of the categories.
+    """
+    if len(first) != len(second):
+        raise DataError(f"first and second have {len(first)} and {len(second)} values; give one of each per item")
+    names = sorted({*first, *second}) if categories is None else list(categories)
+    places = {name: at for at, name in enumerate(names)}
+    for value in (*first, *second):
+        if value not in places:
+            raise DataError(f"{value!r} is none of the categories {names}; correct it or add it")
+    return places
 
 
 def _distances(size: int, weights: KappaWeights) -> FloatArray:
@@ -154,21 +164,19 @@ def krippendorff_alpha(
         level: coverage, in (0, 1).
 
     Raises:
-        DataError: labels that do not fit, or a rating that is not finite.
+        DataError: labels that do not fit, or a rating that is not finite or beyond ±1e100.
         ConfigError: a level outside (0, 1), or fewer than two draws.
     """
     check_draws(draws, level)
     rows = [[value for value in row if value is not None] for row in ratings]
+    as_rows(rows, name="ratings")
     kept = np.asarray([len(row) > 1 for row in rows], dtype=bool)
     units = read_units(len(rows), clusters).subset(kept)
     pairable = [row for row in rows if len(row) > 1]
     if not pairable:
         return Agreement(estimate=None, reason=NoAgreement.NO_ITEMS, n=0)
-    values, found = np.unique(np.concatenate(pairable), return_inverse=True)
-    codes = found.astype(np.int64)
-    if not np.isfinite(values).all():
-        raise DataError("a rating is not finite; give None where it is missing")
-    pairs = _coincidences(pairable, codes, num_values=values.size)
+    values, codes = np.unique(np.concatenate(pairable), return_inverse=True)
+    pairs = _coincidences(pairable, codes.astype(np.int64), num_values=values.size)
     point = _alpha(np.ones((1, len(pairable))), pairs, values, scale)
     if not np.isfinite(point[0]):
         return Agreement(estimate=None, reason=NoAgreement.ONE_CATEGORY, n=len(pairable))

@@ -7,7 +7,7 @@ from statistics import fmean
 import numpy as np
 
 from llm_eval._baselines import TextUnit, bleu4, response_length, rouge_l
-from llm_eval._columns import FloatArray, Units, rounded_means
+from llm_eval._columns import LARGEST, TOO_LARGE, FloatArray, Units, rounded_means
 from llm_eval._correlation import Correlation, CorrelationMethod, correlate
 from llm_eval._draws import resampled_counts
 from llm_eval._items import JudgeItem
@@ -93,7 +93,8 @@ def align(pool: Pool, scores: JudgeScores, dimension: str, human_dimension: str)
     """Put scores and ratings of one dimension side by side.
 
     Raises:
-        DataError: a score is a word that is none of the verdicts, or the dimension has no verdicts.
+        DataError: a score is a word that is none of the verdicts, or the dimension has no verdicts; a score or rating
+            is not finite or beyond ±1e100.
     """
     words = pool.ratings.verdicts.get(human_dimension)
     judged: dict[str, float] = {}
@@ -101,7 +102,10 @@ def align(pool: Pool, scores: JudgeScores, dimension: str, human_dimension: str)
         values = [value for value in of_item.get(dimension, ()) if value is not None]
         if values:
             where = f"{scores.judge}, item {item_id!r}, {dimension!r}"
-            judged[item_id] = fmean(verdict_code(value, words, where) for value in values)
+            judged[item_id] = fmean(_in_range(verdict_code(value, words, where), where) for value in values)
+    for item_id, item in pool.ratings.items.items():
+        for rating in item.ratings.get(human_dimension, ()):
+            _in_range(rating, f"people, item {item_id!r}, {human_dimension!r}")
     human = {item_id: item.mean(human_dimension) for item_id, item in pool.ratings.items.items()}
     rated = {item_id: mean for item_id, mean in human.items() if mean is not None}
     ids = tuple(item_id for item_id in rated if item_id in judged)
@@ -115,6 +119,12 @@ def align(pool: Pool, scores: JudgeScores, dimension: str, human_dimension: str)
         unlabelled={key: value for key, value in judged.items() if key in known and key not in rated},
         num_unscored=len(rated) - len(ids),
     )
+
+
+def _in_range(value: float, where: str) -> float:
+    if not abs(value) <= LARGEST:
+        raise DataError(f"{where}: is {value!r}; {TOO_LARGE}")
+    return value
 
 
 def verdict_code(value: float | str, words: Sequence[str] | None, where: str) -> float:
@@ -151,7 +161,7 @@ def baseline_scores(items: Sequence[JudgeItem], unit: TextUnit) -> dict[str, dic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemColumns:
-    """Means of systems.
+    """Which item is of which system, for means of systems; make it with `SystemColumns.of`.
 
     Attributes:
         names: systems in the order of their names.
@@ -160,6 +170,16 @@ class SystemColumns:
 
     names: tuple[str, ...]
     indicators: FloatArray
+
+    @classmethod
+    def of(cls, labels: Sequence[str | None]) -> "SystemColumns":
+        """From the system of each item; items without one (None) are in no mean."""
+        names = tuple(sorted({label for label in labels if label is not None}))
+        indicators = np.zeros((len(labels), len(names)))
+        for row, label in enumerate(labels):
+            if label is not None:
+                indicators[row, names.index(label)] = 1.0
+        return cls(names=names, indicators=indicators)
 
     def subset(self, kept: Sequence[int]) -> "SystemColumns":
         """Some of the items, by their places; systems that have none of them are gone."""
@@ -180,13 +200,7 @@ class SystemColumns:
 
 def read_systems(pool: Pool, ids: Sequence[str]) -> SystemColumns:
     """The systems of some items; items without one are in no mean."""
-    names = tuple(sorted({name for item_id in ids if (name := pool.system(item_id)) is not None}))
-    indicators = np.zeros((len(ids), len(names)))
-    for row, item_id in enumerate(ids):
-        name = pool.system(item_id)
-        if name is not None:
-            indicators[row, names.index(name)] = 1.0
-    return SystemColumns(names=names, indicators=indicators)
+    return SystemColumns.of([pool.system(item_id) for item_id in ids])
 
 
 def draw_system_correlations(

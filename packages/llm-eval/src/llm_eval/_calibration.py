@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from llm_eval._columns import FloatArray, Labels, Units, Values, as_pair, read_units
+from llm_eval._columns import FloatArray, Labels, Units, Values, as_point_pair, near_one, read_units
 from twllm_runs.statistics import mean_estimate
 from twllm_types import ConfigError, Estimate, EstimateUnit
 
@@ -76,37 +76,26 @@ def calibrate(
         level: coverage, in (0, 1).
 
     Raises:
-        DataError: columns of unequal length, values that are not finite, or labels that do not fit.
+        DataError: columns of unequal length, values that are not finite or beyond ±1e100, or labels that do not fit.
         ConfigError: fewer than two folds, or a level outside (0, 1).
     """
     if num_folds < 2:
         raise ConfigError(f"num_folds = {num_folds}; give at least 2, so that each fold has others to learn from")
-    x, y = as_pair(judge, human)
+    x, y = as_point_pair(judge, human, names=("judge", "human"))
     units = read_units(x.size, clusters)
     if units.num_units < num_folds:
+        reason = NoCalibration.TOO_FEW_CLUSTERS
         return Calibration(
-            method=method,
-            before=None,
-            after=None,
-            reduction=None,
-            reason=NoCalibration.TOO_FEW_CLUSTERS,
-            num_folds=num_folds,
-            n=x.size,
+            method=method, before=None, after=None, reduction=None, reason=reason, num_folds=num_folds, n=x.size
         )
     calibrated = _cross_fit(x, y, method, units=units, num_folds=num_folds, seed=seed)
-    before, after = np.abs(x - y), np.abs(calibrated - y)
-
-    def estimate(values: FloatArray) -> Estimate:
-        return mean_estimate(values, unit=EstimateUnit.POINTS, clusters=clusters, level=level)
-
+    errors = np.abs(x - y), np.abs(calibrated - y)
+    before, after, reduction = (
+        mean_estimate(values, unit=EstimateUnit.POINTS, clusters=clusters, level=level)
+        for values in (*errors, errors[0] - errors[1])
+    )
     return Calibration(
-        method=method,
-        before=estimate(before),
-        after=estimate(after),
-        reduction=estimate(before - after),
-        reason=None,
-        num_folds=num_folds,
-        n=x.size,
+        method=method, before=before, after=after, reduction=reduction, reason=None, num_folds=num_folds, n=x.size
     )
 
 
@@ -134,9 +123,9 @@ def fit_calibration(judge: Values, human: Values, method: CalibrationMethod) -> 
         method: shape of the map.
 
     Raises:
-        DataError: columns of unequal length, or values that are not finite.
+        DataError: columns of unequal length, or values that are not finite or beyond ±1e100.
     """
-    x, y = as_pair(judge, human)
+    x, y = as_point_pair(judge, human, names=("judge", "human"))
     if method is CalibrationMethod.LINEAR:
         return _line(x, y)
     knots, heights = _isotonic(x, y)
@@ -144,11 +133,15 @@ def fit_calibration(judge: Values, human: Values, method: CalibrationMethod) -> 
 
 
 def _line(x: FloatArray, y: FloatArray) -> _Map:
-    center, middle = float(x.mean()), float(y.mean())
-    deviations = x - center
-    spread = float(deviations @ deviations)
-    slope = float(deviations @ (y - middle)) / spread if spread > 0 else 0.0
-    return lambda values: middle + slope * (values - center)
+    middle = float(y.mean())
+    if x.min() == x.max():
+        # Not by the spread: the mean of equal floats may be another float.
+        return lambda values: np.full(values.shape, middle)
+    scaled, exponent = near_one(x)
+    center = float(scaled.mean())
+    deviations = scaled - center
+    slope = float(deviations @ (y - middle)) / float(deviations @ deviations)
+    return lambda values: middle + slope * (np.ldexp(values, -exponent) - center)
 
 
 def _isotonic(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from llm_eval import _cli_meta
+from llm_eval._cli_options import JudgeOptions, PairwiseOptions, Words
 from twllm_runs import ExitCode, make_app, run_app
 
 app = make_app(
@@ -15,168 +16,70 @@ app = make_app(
     help="One call, several scores: an LLM judge of dialogue, and the evaluation of judges against people.",
 )
 
-Words = Annotated[list[str] | None, Parameter(consume_multiple=(1, None))]
-
 
 @app.command
-def judge(
-    items: Path,
-    *,
-    engine: str,
-    output: Path,
-    dimensions: Words = None,
-    dimensions_file: Path | None = None,
-    scale: str = "0-5",
-    style: Literal["paper", "repo", "structured", "zh-TW"] = "paper",
-    taiwan_rule: bool | None = None,
-    score_method: Literal["argmax", "expected", "sampled"] = "argmax",
-    num_samples: int = 1,
-    repeats: int = 1,
-    temperature: float | None = None,
-    form: Literal["raw", "chat", "chat-api"] = "chat-api",
-    structured: bool = False,
-    with_reason: bool = False,
-    max_tokens: int = 256,
-    min_captured_mass: float | None = None,
-    shuffle_dimensions: bool = False,
-    weight: Words = None,
-    retry_kinds: Words = None,
-    max_attempts: int = 1,
-    retry_temperature: float | None = None,
-    seed: int = 0,
-    retry_failures: bool = False,
-) -> ExitCode:
+def judge(items: Path, *, options: Annotated[JudgeOptions, Parameter(name="*")]) -> ExitCode:
     """Judge responses or dialogues, one call each for all dimensions. Killed at any moment, the same command goes on.
 
     Example: llm-eval judge items.jsonl --engine openai:MODEL@URL --style structured --structured --output runs/judge
 
     Args:
         items: JSONL of {id, context, response, references?, documents?, system?, cluster?}; gz too.
-        engine: hf:MODEL, vllm:MODEL, openai:MODEL@URL, replay:FILE, or a YAML file with every setting.
-        output: folder of the run; a run of other parameters is never overwritten.
-        dimensions: names; those of the paper where none is given.
-        dimensions_file: JSON list of names or {name, definition, levels}, instead of names.
-        scale: 0-5, 0-5-int, 0-100, 1-10, 0,0.5,1 or good,fair,bad.
-        style: wording; paper and repo are LLM-Eval's to the byte, structured and zh-TW are ours.
-        taiwan_rule: with zh-TW, whether Simplified characters and mainland wording lose points; they do by default.
-        score_method: what the model wrote, the mean under its probabilities, or the mean of samples.
-        num_samples: answers per judgement, for sampled.
-        repeats: judgements of each item, each with a seed of its own.
-        temperature: of sampling; 0, and 1 for sampled, where not given.
-        form: raw text, a chat rendered here (chat), or a chat that the server renders (chat-api).
-        structured: hold answers to a JSON Schema; an engine that cannot is refused.
-        with_reason: ask for a reason after the scores.
-        max_tokens: most new tokens.
-        min_captured_mass: least probability of the allowed scores, for expected.
-        shuffle_dimensions: put the dimensions in a seeded order of its own to each item.
-        weight: NAME=NUMBER, weight of a dimension in overall; 1 where not given.
-        retry_kinds: failures that are asked again, such as no_json; recorded. None by default.
-        max_attempts: tries per judgement, for retry_kinds.
-        retry_temperature: of further attempts.
-        seed: of sampling, orders and resamples.
-        retry_failures: ask again where the engine failed; answers that cannot be read stay as they are.
+        options: what decides the judgements, and where they go.
     """
     from rich.console import Console
 
-    from llm_eval._cli_values import read_dimensions, read_kinds, read_numbers
-    from llm_eval._judge import make_settings
     from llm_eval._judge_run import run_judge
-    from llm_eval._judge_settings import RetryPolicy
     from llm_eval._load_items import load_items
     from llm_eval._show import show_judge_run
     from twllm_engines import load_engine
     from twllm_runs import current_cli, open_progress
 
-    settings = make_settings(
-        dimensions=read_dimensions(dimensions, dimensions_file),
-        scale=scale,
-        style=style,
-        taiwan_rule=taiwan_rule,
-        score_method=score_method,
-        num_samples=num_samples,
-        repeats=repeats,
-        temperature=temperature,
-        retry=RetryPolicy(max_attempts=max_attempts, kinds=read_kinds(retry_kinds), temperature=retry_temperature),
-        form=form,
-        structured=structured,
-        with_reason=with_reason,
-        max_tokens=max_tokens,
-        min_captured_mass=min_captured_mass,
-        shuffle_dimensions=shuffle_dimensions,
-        weights=read_numbers(weight, "--weight"),
-        seed=seed,
-    )
+    settings = options.to_settings()
     loaded = load_items(items)
-    with load_engine(engine) as model, open_progress(quiet=current_cli().quiet) as progress:
+    with load_engine(options.engine) as model, open_progress(quiet=current_cli().quiet) as progress:
         judged = run_judge(
             model,
             loaded,
             settings,
-            output=output,
+            output=options.output,
             progress=progress,
             items_file=items,
-            retry_failures=retry_failures,
+            retry_failures=options.retry_failures,
         )
     show_judge_run(Console(), judged)
     return ExitCode.FAULTS if judged.num_faults else ExitCode.DONE
 
 
 @app.command
-def pairwise(
-    answers: list[Path],
-    *,
-    engine: str,
-    output: Path,
-    questions: Path | None = None,
-    references: Path | None = None,
-    style: Literal["taiwan-llm", "taiwan-llm-score", "structured", "zh-TW"] = "zh-TW",
-    form: Literal["raw", "chat", "chat-api"] = "chat-api",
-    structured: bool = False,
-    with_reason: bool = False,
-    max_tokens: int = 1024,
-    seed: int = 0,
-    retry_failures: bool = False,
-) -> ExitCode:
+def pairwise(answers: list[Path], *, options: Annotated[PairwiseOptions, Parameter(name="*")]) -> ExitCode:
     """Compare the answers of two or more systems two at a time, each pair in both orders.
 
     Example: llm-eval pairwise a.jsonl b.jsonl --engine openai:MODEL@URL --output runs/pairwise
 
     Args:
         answers: one file per system: {id, context, response}, {question_id, choices} or {id, generated_text}.
-        engine: hf:MODEL, vllm:MODEL, openai:MODEL@URL, replay:FILE, or a YAML file with every setting.
-        output: folder of the run.
-        questions: file of {question_id, turns}, for the latter two layouts.
-        references: file of good answers to some of the questions.
-        style: wording; the two of Taiwan-LLM are its own to the byte, structured and zh-TW are ours.
-        form: raw text, a chat rendered here (chat), or a chat that the server renders (chat-api).
-        structured: hold answers to a JSON Schema; for structured and zh-TW.
-        with_reason: ask for a reason after the winner; for structured and zh-TW.
-        max_tokens: most new tokens.
-        seed: sent with each request.
-        retry_failures: ask again where the engine failed.
+        options: what decides the comparisons, and where they go.
     """
     from rich.console import Console
 
-    from llm_eval._judge_settings import PromptForm
     from llm_eval._load_answers import load_answers
-    from llm_eval._pairwise_prompts import PairStyle
-    from llm_eval._pairwise_run import PairwiseSettings, run_pairwise
+    from llm_eval._pairwise_run import run_pairwise
     from llm_eval._show import show_pairwise
     from twllm_engines import load_engine
     from twllm_runs import current_cli, open_progress
 
-    settings = PairwiseSettings(
-        style=PairStyle(style),
-        form=PromptForm(form),
-        structured=structured,
-        with_reason=with_reason,
-        max_tokens=max_tokens,
-        seed=seed,
-    )
-    asked, files = load_answers(answers, questions, references)
-    with load_engine(engine) as model, open_progress(quiet=current_cli().quiet) as progress:
+    settings = options.to_settings()
+    asked, files = load_answers(answers, options.questions, options.references)
+    with load_engine(options.engine) as model, open_progress(quiet=current_cli().quiet) as progress:
         compared = run_pairwise(
-            model, asked, files, settings, output=output, progress=progress, retry_failures=retry_failures
+            model,
+            asked,
+            files,
+            settings,
+            output=options.output,
+            progress=progress,
+            retry_failures=options.retry_failures,
         )
     show_pairwise(Console(), compared)
     return ExitCode.FAULTS if compared.num_faults else ExitCode.DONE

@@ -1,5 +1,6 @@
 """The commands `llm-eval meta-eval` and `llm-eval baselines`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +11,11 @@ from twllm_runs import ExitCode
 if TYPE_CHECKING:
     from cyclopts import App
 
+    from llm_eval._meta_run import MetaRun, MetaSettings
+
+Level = Literal["turn", "dialogue", "system"]
+Clusters = Literal["context", "system", "none"]
+Unit = Literal["words", "characters"]
 Words = Annotated[list[str] | None, Parameter(consume_multiple=(1, None))]
 
 
@@ -27,10 +33,10 @@ def meta_eval(
     items: Path | None = None,
     dimension: Words = None,
     verdicts: Words = None,
-    level: Literal["turn", "dialogue", "system"] = "turn",
-    clustering: Literal["context", "system", "none"] = "context",
+    level: Level = "turn",
+    clustering: Clusters = "context",
     leave_out_system: Words = None,
-    text_unit: Literal["words", "characters"] = "words",
+    text_unit: Unit = "words",
     score_field: str | None = None,
     draws: int = 2000,
     seed: int = 0,
@@ -54,30 +60,17 @@ def meta_eval(
         draws: of bootstrap and permutation.
         seed: of the draws.
     """
-    from rich.console import Console
-
-    from llm_eval._baselines import TextUnit
     from llm_eval._cli_values import read_words
-    from llm_eval._meta_evaluation import Clustering, EvaluationLevel
-    from llm_eval._meta_run import MetaInputs, MetaSettings, run_meta_evaluation
-    from llm_eval._show import show_meta
+    from llm_eval._meta_run import MetaInputs, run_meta_evaluation
 
-    words = {name: tuple(value.split(",")) for name, value in read_words(verdicts, "--verdicts").items()}
-    settings = MetaSettings(
+    settings = replace(
+        _settings(level, clustering, leave_out_system, text_unit, draws=draws, seed=seed),
         dimensions=read_words(dimension, "--dimension"),
-        verdicts=words,
-        level=EvaluationLevel(level),
-        clustering=Clustering(clustering),
-        leave_out_systems=tuple(leave_out_system or ()),
-        text_unit=TextUnit(text_unit),
+        verdicts={name: tuple(value.split(",")) for name, value in read_words(verdicts, "--verdicts").items()},
         score_field=score_field,
-        draws=draws,
-        seed=seed,
     )
     inputs = MetaInputs(ratings=ratings, judgements=tuple(judgements), items=items)
-    found = run_meta_evaluation(inputs, settings, output=output)
-    show_meta(Console(), found)
-    return ExitCode.FAULTS if found.num_faults else ExitCode.DONE
+    return _shown(run_meta_evaluation(inputs, settings, output=output))
 
 
 def baselines(
@@ -85,10 +78,10 @@ def baselines(
     *,
     output: Path,
     items: Path | None = None,
-    level: Literal["turn", "dialogue", "system"] = "turn",
-    clustering: Literal["context", "system", "none"] = "context",
+    level: Level = "turn",
+    clustering: Clusters = "context",
     leave_out_system: Words = None,
-    text_unit: Literal["words", "characters"] = "words",
+    text_unit: Unit = "words",
     draws: int = 2000,
     seed: int = 0,
 ) -> ExitCode:
@@ -107,14 +100,20 @@ def baselines(
         draws: of bootstrap and permutation.
         seed: of the draws.
     """
-    from rich.console import Console
+    from llm_eval._meta_run import MetaInputs, run_baselines
 
+    settings = _settings(level, clustering, leave_out_system, text_unit, draws=draws, seed=seed)
+    return _shown(run_baselines(MetaInputs(ratings=ratings, items=items), settings, output=output))
+
+
+def _settings(
+    level: Level, clustering: Clusters, leave_out_system: list[str] | None, text_unit: Unit, *, draws: int, seed: int
+) -> "MetaSettings":
     from llm_eval._baselines import TextUnit
     from llm_eval._meta_evaluation import Clustering, EvaluationLevel
-    from llm_eval._meta_run import MetaInputs, MetaSettings, run_baselines
-    from llm_eval._show import show_meta
+    from llm_eval._meta_run import MetaSettings
 
-    settings = MetaSettings(
+    return MetaSettings(
         level=EvaluationLevel(level),
         clustering=Clustering(clustering),
         leave_out_systems=tuple(leave_out_system or ()),
@@ -122,6 +121,12 @@ def baselines(
         draws=draws,
         seed=seed,
     )
-    found = run_baselines(MetaInputs(ratings=ratings, items=items), settings, output=output)
+
+
+def _shown(found: "MetaRun") -> ExitCode:
+    from rich.console import Console
+
+    from llm_eval._show import show_meta
+
     show_meta(Console(), found)
     return ExitCode.FAULTS if found.num_faults else ExitCode.DONE

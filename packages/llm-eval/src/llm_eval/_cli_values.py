@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import cast
 
 from llm_eval._dimensions import PAPER_DIMENSIONS, Dimension, dimension_from_json
-from llm_eval._judgements import FailureKind
+from llm_eval._judgements import JudgementFailureKind
+from twllm_runs import unique_keys
 from twllm_types import ConfigError, DataError, JsonValue
 
 
@@ -32,13 +33,13 @@ def read_numbers(words: Sequence[str] | None, option: str) -> dict[str, float]:
     return numbers
 
 
-def read_kinds(words: Sequence[str] | None) -> frozenset[FailureKind]:
+def read_kinds(words: Sequence[str] | None) -> frozenset[JudgementFailureKind]:
     """Read kinds of failure.
 
     Raises:
         ConfigError: a word is none.
     """
-    known = {kind.value: kind for kind in FailureKind}
+    known = {kind.value: kind for kind in JudgementFailureKind}
     for word in words or ():
         if word not in known:
             raise ConfigError(f"--retry-kinds {word!r} is no failure; give some of {', '.join(known)}")
@@ -50,14 +51,14 @@ def read_dimensions(names: Sequence[str] | None, path: Path | None) -> tuple[Dim
 
     Raises:
         ConfigError: both are given, a row of the file is no dimension, or the file is nested too deep.
-        DataError: the file is no JSON list.
+        DataError: the file is no JSON list, or repeats a key in one object.
     """
     if path is None:
         return tuple(Dimension(name=name) for name in names) if names else PAPER_DIMENSIONS
     if names:
         raise ConfigError("--dimensions and --dimensions-file are both given; give one of them")
     try:
-        rows: object = json.loads(path.read_text(encoding="utf-8"))
+        rows: object = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: is not JSON that can be read ({error}); give a list of dimensions") from error
     except RecursionError as error:

@@ -14,6 +14,10 @@ IntArray: TypeAlias = NDArray[np.int64]
 Values: TypeAlias = Sequence[float] | FloatArray
 Labels: TypeAlias = Sequence[Hashable]
 
+LARGEST = 1e100
+"""The largest number of which squares, their sums and ratios of them are taken; it is far from the end of floats."""
+TOO_LARGE = "means and squares need finite numbers within ±1e100, so correct it or give all on a smaller scale"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Units:
@@ -69,6 +73,40 @@ def as_column(values: Values, *, name: str) -> FloatArray:
     return array
 
 
+def as_points(values: Values, *, name: str) -> FloatArray:
+    """`as_column` of numbers whose squares are needed.
+
+    Raises:
+        DataError: what `as_column` refuses, or a value beyond `LARGEST`.
+    """
+    array = as_column(values, name=name)
+    if array.size and np.abs(array).max() > LARGEST:
+        position = int(np.flatnonzero(np.abs(array) > LARGEST)[0])
+        raise DataError(f"{name}[{position}] is {array[position]}; {TOO_LARGE}")
+    return array
+
+
+def as_rows(rows: Sequence[Sequence[float]], *, name: str) -> list[FloatArray]:
+    """The numbers of each item, each as an array; a row may be empty.
+
+    Raises:
+        DataError: a value that is not finite, or beyond `LARGEST`.
+    """
+    arrays = [np.asarray(row, dtype=np.float64) for row in rows]
+    for at, array in enumerate(arrays):
+        refused = array[~(np.abs(array) <= LARGEST)]
+        if refused.size:
+            what = "" if np.isfinite(refused[0]) else ", which is not finite"
+            raise DataError(f"{name} hold {refused[0]} in row {at}{what}; {TOO_LARGE}, or leave the item out")
+    return arrays
+
+
+def near_one(values: FloatArray) -> tuple[FloatArray, int]:
+    """The values over 2^k with the largest below 1, and k: exact, and their squares neither overflow nor vanish."""
+    exponent = int(np.frexp(np.abs(values).max(initial=0.0))[1])
+    return np.ldexp(values, -exponent), exponent
+
+
 def rounded_means(means: FloatArray) -> FloatArray:
     """Means to 12 significant digits, so that those which are equal but for the order of a sum stay ties."""
     return np.asarray([float(f"{mean:.12g}") for mean in means.ravel().tolist()], dtype=np.float64).reshape(means.shape)
@@ -80,9 +118,23 @@ def as_pair(x: Values, y: Values) -> tuple[FloatArray, FloatArray]:
     Raises:
         DataError: unequal lengths, or what `as_column` refuses.
     """
-    first, second = as_column(x, name="x"), as_column(y, name="y")
+    return _same_length(as_column(x, name="x"), as_column(y, name="y"), ("x", "y"))
+
+
+def as_point_pair(x: Values, y: Values, *, names: tuple[str, str]) -> tuple[FloatArray, FloatArray]:
+    """Two columns of the same length, of numbers whose squares are needed.
+
+    Raises:
+        DataError: unequal lengths, or what `as_points` refuses.
+    """
+    return _same_length(as_points(x, name=names[0]), as_points(y, name=names[1]), names)
+
+
+def _same_length(first: FloatArray, second: FloatArray, names: tuple[str, str]) -> tuple[FloatArray, FloatArray]:
     if first.size != second.size:
-        raise DataError(f"x and y have {first.size} and {second.size} values; give one of each per item")
+        raise DataError(
+            f"{names[0]} and {names[1]} have {first.size} and {second.size} values; give one of each per item"
+        )
     return first, second
 
 

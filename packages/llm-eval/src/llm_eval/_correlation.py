@@ -7,7 +7,7 @@ from math import erfc, sqrt
 import numpy as np
 
 from llm_eval._columns import FloatArray, IntArray, Values, as_pair
-from llm_eval._student import correlation_p_value
+from twllm_runs.statistics import correlation_p_value
 from twllm_types import ConfigError
 
 LEAST_ITEMS = 3

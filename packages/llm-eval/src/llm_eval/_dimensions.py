@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llm_eval._scales import NumberScale, Scale, VerdictScale
+from llm_eval._unicode import has_half_pair
 from twllm_types import ConfigError, JsonObject, JsonValue
 
 REASON_KEY = "reason"
@@ -20,7 +21,8 @@ class Dimension:
         levels: (score, what it means), in the order in which they are shown; a score of the scale, or a verdict.
 
     Raises:
-        ConfigError: the name or a text is empty, the name has several lines, or a score is described twice.
+        ConfigError: the name or a text is empty or not Unicode, the name has several lines, or a score is described
+            twice.
     """
 
     name: str
@@ -37,6 +39,9 @@ class Dimension:
         scores = [score for score, _ in self.levels]
         if len(set(scores)) < len(scores):
             raise ConfigError(f"dimension {self.name!r} describes a score twice; describe each once")
+        words = (word for level in self.levels for word in level if isinstance(word, str))
+        if any(has_half_pair(text) for text in (self.name, self.definition or "", *words)):
+            raise ConfigError(f"dimension {self.name!r} holds half a surrogate pair; write the whole character")
 
 
 PAPER_DIMENSIONS = tuple(Dimension(name=name) for name in ("content", "grammar", "relevance", "appropriateness"))

@@ -57,12 +57,7 @@ def evaluate_dimension(
     clusters = pool.clusters(one.ids)
     raters = [pool.ratings.items[item_id].ratings[one.human_dimension] for item_id in one.ids]
     words = pool.ratings.verdicts.get(one.human_dimension)
-    repeats = [judge.scores[item_id][one.dimension] for item_id in one.ids]
-    coded = [
-        [None if value is None else words.index(value) if words and isinstance(value, str) else value for value in row]
-        for row in repeats
-    ]
-    numbers = [[None if value is None else float(value) for value in row] for row in coded]
+    numbers = _repeats(judge, one, words)
     at_items = not settings.of_systems
     seed, draws, level = settings.seed, settings.draws, settings.confidence
     agreement, one_rater = _people(pool, one, raters, settings)
@@ -103,6 +98,15 @@ def evaluate_dimension(
             if at_items and words is None
         },
     )
+
+
+def _repeats(judge: JudgeScores, one: Aligned, words: Sequence[str] | None) -> list[list[float | None]]:
+    """Each repeat of each item as a number, a verdict by its place; None where it failed."""
+    coded = [
+        [None if value is None else words.index(value) if words and isinstance(value, str) else value for value in row]
+        for row in (judge.scores[item_id][one.dimension] for item_id in one.ids)
+    ]
+    return [[None if value is None else float(value) for value in row] for row in coded]
 
 
 def _people(

@@ -14,7 +14,7 @@ from math import exp, fsum, inf, log
 
 from llm_eval._dimensions import Dimension, read_dimensions
 from llm_eval._json_objects import JSON_NUMBER
-from llm_eval._judgements import DimensionScore, FailureKind, ParseFailure, ScoreMethod
+from llm_eval._judgements import DimensionScore, JudgementFailureKind, ParseFailure, ScoreMethod
 from llm_eval._parse import ParsedValue, parse_scores
 from llm_eval._scales import NumberScale, Scale, VerdictScale, read_scale
 from twllm_types import ConfigError, FinishReason, ShapeError, TokenLogprob
@@ -118,7 +118,7 @@ def expected_scores(
         return parsed
     offset = _offset(answer, joined, last=max(one.end for one in parsed.values.values()))
     if offset is None:
-        kind = FailureKind.MISALIGNED_TOKENS
+        kind = JudgementFailureKind.MISALIGNED_TOKENS
         return ParseFailure(kind=kind, message="the tokens do not join to the text; score without expected values")
     scores: dict[str, DimensionScore] = {}
     for name, value in parsed.values.items():
@@ -213,7 +213,7 @@ def _walk(
     for lead, rest, token in _tokens_of(tokens, value.start + offset, value.end + offset):
         if not token.top:
             return ParseFailure(
-                kind=FailureKind.MISSING_LOGPROBS, message="no alternatives at the score; ask for top_logprobs"
+                kind=JudgementFailureKind.MISSING_LOGPROBS, message="no alternatives at the score; ask for top_logprobs"
             )
         for other, logprob in token.top.items():
             if other == token.token:
@@ -302,16 +302,16 @@ def _expectation(scale: Scale, mass: Mapping[str, float], *, least_mass: float |
     total = fsum(mass.values())
     if total > 1 + _ROUNDING:
         return ParseFailure(
-            kind=FailureKind.MISSING_LOGPROBS,
+            kind=JudgementFailureKind.MISSING_LOGPROBS,
             message=f"the probabilities of the allowed scores add up to {total:.3f}, so they are none",
         )
     captured = min(1.0, total)
     if captured == 0:
-        kind = FailureKind.MISSING_LOGPROBS
+        kind = JudgementFailureKind.MISSING_LOGPROBS
         return ParseFailure(kind=kind, message="no allowed score has a probability above zero")
     if least_mass is not None and captured < least_mass:
         return ParseFailure(
-            kind=FailureKind.LOW_CAPTURED_MASS,
+            kind=JudgementFailureKind.LOW_CAPTURED_MASS,
             message=f"the allowed scores hold {captured:.3f} of the probability, less than {least_mass}",
         )
     shares = {label: mass[label] / total for label in scale.labels or () if mass.get(label, 0.0) > 0}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
+from llm_eval._unicode import has_half_pair
 from twllm_types import DataError, JsonObject, JsonValue
 
 
@@ -68,8 +69,7 @@ class JudgeItem:
         spoken = (text for turn in self.context for text in (turn.speaker, turn.text))
         named = (self.id, self.system, self.cluster)
         for text in (*named, *spoken, self.response, *self.references, *self.documents):
-            # half a surrogate pair, which JSON can hold and UTF-8 cannot
-            if text is not None and any("\ud800" <= character <= "\udfff" for character in text):
+            if text is not None and has_half_pair(text):
                 raise DataError(f"item {self.id!r}: a text holds half a surrogate pair; write the whole character")
 
     @property
@@ -136,6 +136,16 @@ def item_to_json(item: JudgeItem) -> JsonObject:
         "references": list(item.references),
         "documents": list(item.documents),
     }
+
+
+def item_sha256(item: JudgeItem) -> str:
+    """Return a hash of all of an item, by which a judgement says what it judged; 64 hexadecimal digits."""
+    return hashlib.sha256(json_line(item_to_json(item)).encode("ascii")).hexdigest()
+
+
+def json_line(row: JsonObject) -> str:
+    """Write an object as the one line that hashes are made of, whatever the order of its keys."""
+    return json.dumps(row, sort_keys=True, separators=(",", ":"))
 
 
 def _item_id(row: Mapping[str, JsonValue], source: str) -> str:

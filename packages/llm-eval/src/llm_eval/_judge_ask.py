@@ -11,18 +11,18 @@ from llm_eval._expected import (
     is_told_apart_at_once,
     path_question,
 )
-from llm_eval._items import JudgeItem
+from llm_eval._items import JudgeItem, item_sha256
 from llm_eval._judge_plan import PlannedJudgement, as_conversation, content_sha256, failed_by_engine, may_try_again
 from llm_eval._judge_settings import JudgeSettings, PromptForm
 from llm_eval._judgements import (
     DimensionScore,
-    FailureKind,
     Judgement,
     JudgementFailure,
+    JudgementFailureKind,
     ParseFailure,
     ScoreMethod,
 )
-from llm_eval._parse import ParsedScores, argmax_scores, parse_scores
+from llm_eval._parse import ParsedScores, argmax_scores, no_answer, parse_scores
 from llm_eval._sampled import sampled_scores
 from llm_eval._schema import answer_schema
 from twllm_engines import Engine, chat_renderer, likelihood_scorer
@@ -31,12 +31,12 @@ from twllm_types import (
     ConfigError,
     Conversation,
     EngineFailure,
+    FailureKind,
     GenerationRequest,
     Likelihood,
     LikelihoodRequest,
     SamplingParams,
 )
-from twllm_types import FailureKind as EngineFailureKind
 
 _MAX_TOP_LOGPROBS = 20
 # Answers whose paths are scored at once; what a kill can lose of them.
@@ -195,7 +195,8 @@ def _judgement(
     read = _parse_samples(sent, answer, settings)
     reason = next((one.reason for one in read if isinstance(one, ParsedScores)), None)
     if method is AskMethod.TOP_LOGPROBS:
-        return _made(sent, _expected(sent, answer, settings), answer, reason)
+        ended = no_answer(answer.finish_reason)
+        return _made(sent, ended or _expected(sent, answer, settings), answer, reason)
     if settings.score_method is ScoreMethod.SAMPLED:
         return _made(sent, sampled_scores(read, settings.scale), answer, reason)
     first = read[0]
@@ -213,7 +214,7 @@ def _expected(sent: _Sent, answer: Completion, settings: JudgeSettings) -> Score
     tokens = answer.logprobs[0] if answer.logprobs else ()
     if not tokens and answer.text:
         return ParseFailure(
-            kind=FailureKind.MISSING_LOGPROBS, message="the engine gave a text without log-probabilities"
+            kind=JudgementFailureKind.MISSING_LOGPROBS, message="the engine gave a text without log-probabilities"
         )
     return expected_scores(
         tokens,
@@ -284,9 +285,9 @@ def _from_paths(
 
 def engine_failure(failure: EngineFailure) -> JudgementFailure:
     """Return what an engine's failure is to a judgement."""
-    missing = failure.kind is EngineFailureKind.MISSING_LOGPROBS
+    missing = failure.kind is FailureKind.MISSING_LOGPROBS
     return JudgementFailure(
-        kind=FailureKind.MISSING_LOGPROBS if missing else FailureKind.ENGINE_ERROR,
+        kind=JudgementFailureKind.MISSING_LOGPROBS if missing else JudgementFailureKind.ENGINE_ERROR,
         message=f"{failure.kind.value}: {failure.message}",
     )
 
@@ -313,4 +314,5 @@ def _made(
         prompt_sha256=content_sha256(sent.content),
         usage=None if answer is None else answer.usage,
         num_attempts=sent.planned.attempt,
+        item_sha256=item_sha256(item),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from llm_eval._dimensions import Dimension
 from llm_eval._items import JudgeItem
 from llm_eval._judge_settings import JudgeSettings
-from llm_eval._judgements import FailureKind, Judgement
+from llm_eval._judgements import Judgement, JudgementFailureKind
 from llm_eval._prompts import build_prompt
 from twllm_types import Conversation, DataError, Message, Role
 
@@ -76,7 +76,7 @@ def may_try_again(judgement: Judgement, settings: JudgeSettings) -> bool:
 
 def failed_by_engine(judgement: Judgement) -> bool:
     """Tell whether the engine gave nothing that could be read or not."""
-    return judgement.failure is not None and judgement.failure.kind is FailureKind.ENGINE_ERROR
+    return judgement.failure is not None and judgement.failure.kind is JudgementFailureKind.ENGINE_ERROR
 
 
 def content_sha256(content: str | Conversation) -> str:

@@ -7,7 +7,7 @@ from math import isfinite
 
 from llm_eval._dimensions import PAPER_DIMENSIONS, Dimension, check_dimensions, dimension_to_json
 from llm_eval._expected import is_told_apart_at_once
-from llm_eval._judgements import FailureKind, ScoreMethod
+from llm_eval._judgements import JudgementFailureKind, ScoreMethod
 from llm_eval._prompts import PromptStyle
 from llm_eval._scales import SCALE_0_5, NumberScale, Scale, scale_text
 from twllm_types import ConfigError, FrozenDict, JsonObject
@@ -43,7 +43,7 @@ class RetryPolicy:
     """
 
     max_attempts: int = 1
-    kinds: frozenset[FailureKind] = frozenset()
+    kinds: frozenset[JudgementFailureKind] = frozenset()
     temperature: float | None = None
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class RetryPolicy:
         if (self.max_attempts > 1) != bool(self.kinds):
             raise ConfigError(
                 "a retry policy needs both max_attempts > 1 and the kinds of failure to try again; "
-                f"kinds are {', '.join(FailureKind)}"
+                f"kinds are {', '.join(JudgementFailureKind)}"
             )
         if self.temperature is not None and not (self.temperature > 0 and isfinite(self.temperature)):
             raise ConfigError(f"temperature of further attempts is {self.temperature}; give one > 0")
@@ -184,7 +184,7 @@ class JudgeSettings:
 
     def _check_retry(self) -> None:
         is_greedy = self.first_temperature == 0 and self.retry.temperature is None
-        unchanged = self.retry.kinds - {FailureKind.ENGINE_ERROR}
+        unchanged = self.retry.kinds - {JudgementFailureKind.ENGINE_ERROR}
         if is_greedy and unchanged:
             raise ConfigError(
                 f"a greedy answer that fails by {min(unchanged)} comes back as it was; "

@@ -1,13 +1,12 @@
 """Runs of a judge read back: items and judgements, and whether these are still what the figures were made of."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from llm_eval._items import JudgeItem, item_to_json
+from llm_eval._items import JudgeItem, item_to_json, json_line
 from llm_eval._judgements import Judgement, judgement_from_json, judgement_to_json
 from llm_eval._load_items import load_items
 from twllm_runs import read_jsonl, read_run
@@ -149,7 +148,7 @@ def judgements_to_json(judgements: Sequence[Judgement]) -> JsonObject:
 
 
 def _hashed(rows: Iterable[JsonObject]) -> JsonObject:
-    lines = sorted(json.dumps(row, sort_keys=True, separators=(",", ":")) for row in rows)
+    lines = sorted(map(json_line, rows))
     return {"num": len(lines), "sha256": hashlib.sha256("\n".join(lines).encode("ascii")).hexdigest()}
 
 

@@ -28,7 +28,7 @@ class ScoreMethod(StrEnum):
     SAMPLED = "sampled"
 
 
-class FailureKind(StrEnum):
+class JudgementFailureKind(StrEnum):
     """Why there is no judgement; a closed set, not that of the engines (`twllm_types.FailureKind`)."""
 
     NO_JSON = "no_json"
@@ -40,7 +40,7 @@ class FailureKind(StrEnum):
     AMBIGUOUS = "ambiguous"
     """A key twice in one object, or two whole answers that disagree."""
     REFUSED = "refused"
-    """The model declined, or a filter stopped it."""
+    """The model declined, called a tool instead, or a filter stopped it."""
     TRUNCATED = "truncated"
     """The token limit cut the answer off before it was whole."""
     ENGINE_ERROR = "engine_error"
@@ -62,7 +62,7 @@ class ParseFailure:
         dimension: the first dimension that is at fault; None where the whole text is.
     """
 
-    kind: FailureKind
+    kind: JudgementFailureKind
     message: str
     dimension: str | None = None
 
@@ -77,7 +77,7 @@ class JudgementFailure:
         dimension: the first dimension that is at fault; None where none is.
     """
 
-    kind: FailureKind
+    kind: JudgementFailureKind
     message: str
     dimension: str | None = None
 
@@ -144,6 +144,8 @@ class Judgement:
         prompt_sha256: hash of the prompt as sent, 64 hexadecimal digits.
         usage: tokens taken; None where the engine does not say.
         num_attempts: tries made, >= 1.
+        item_sha256: hash of the item as it was judged (`item_sha256`), 64 hexadecimal digits; None where it is not
+            known, as in judgements of earlier versions.
 
     Raises:
         DataError: the parts contradict each other.
@@ -161,13 +163,18 @@ class Judgement:
     prompt_sha256: str
     usage: Usage | None = None
     num_attempts: int = 1
+    item_sha256: str | None = None
 
     def __post_init__(self) -> None:
         problems = (
             ((self.scores is None) == (self.failure is None), "give exactly one of scores and failure"),
             (self.scores is not None and not self.scores, "scores are empty; give the failure instead"),
             (self.repeat < 0 or self.num_attempts < 1, "repeat must be >= 0 and num_attempts >= 1"),
-            (not _SHA256.fullmatch(self.prompt_sha256), "prompt_sha256 is no SHA-256 in lower-case hexadecimal"),
+            *(
+                (not _SHA256.fullmatch(value), f"{name} is no SHA-256 in lower-case hexadecimal")
+                for name, value in (("prompt_sha256", self.prompt_sha256), ("item_sha256", self.item_sha256))
+                if value is not None
+            ),
         )
         for broken, message in problems:
             if broken:
@@ -201,6 +208,8 @@ def judgement_to_json(judgement: Judgement) -> JsonObject:
             "num_cached_tokens": usage.num_cached_tokens,
         },
         "num_attempts": judgement.num_attempts,
+        # Left out and not null: runs of earlier versions keep their lines and so the hash of these in their summary.
+        **({} if judgement.item_sha256 is None else {"item_sha256": judgement.item_sha256}),
     }
 
 
@@ -261,6 +270,7 @@ def _judgement(row: Mapping[str, JsonValue]) -> Judgement:
         prompt_sha256=_typed(row, "prompt_sha256", str),
         usage=None if usage is None else _usage(usage),
         num_attempts=_typed(row, "num_attempts", int),
+        item_sha256=_optional(row, "item_sha256", str) if "item_sha256" in row else None,
     )
 
 
@@ -279,7 +289,7 @@ def _score(row: Mapping[str, JsonValue]) -> DimensionScore:
 
 def _failure(row: Mapping[str, JsonValue]) -> JudgementFailure:
     return JudgementFailure(
-        kind=FailureKind(_typed(row, "kind", str)),
+        kind=JudgementFailureKind(_typed(row, "kind", str)),
         dimension=_optional(row, "dimension", str),
         message=_typed(row, "message", str),
     )

@@ -1,14 +1,12 @@
 """Reads items from files."""
 
 import gzip
-import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn, cast
 
 from llm_eval._items import JudgeItem, item_from_json
-from twllm_runs import read_jsonl
+from twllm_runs import parse_json_line, read_jsonl
 from twllm_types import DataError, JsonObject
 
 
@@ -36,7 +34,8 @@ def read_rows(path: Path) -> Iterator[JsonObject]:
     """Yield the objects of a JSONL file, packed by gzip where its name ends in `.gz`, in order.
 
     Raises:
-        DataError: the file cannot be read or unpacked, or a line is not one JSON object in UTF-8.
+        DataError: the file cannot be read or unpacked, or a line is not one JSON object in UTF-8, or repeats a
+            key.
     """
     if path.suffix != ".gz":
         yield from read_jsonl(path)
@@ -44,20 +43,6 @@ def read_rows(path: Path) -> Iterator[JsonObject]:
     try:
         with gzip.open(path, "rb") as file:
             for number, line in enumerate(file, start=1):
-                yield _parse(line, where=f"{path}:{number}")
+                yield parse_json_line(line, where=f"{path}:{number}")
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be unpacked ({error}); check the path and the file") from error
-
-
-def _parse(line: bytes, *, where: str) -> JsonObject:
-    try:
-        value: object = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: is not JSON in UTF-8 ({error}); give one JSON object per line") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: holds {type(value).__name__}; give one JSON object per line")
-    return cast("JsonObject", value)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -50,24 +50,19 @@ def meta_evaluate(
     confidence: float = 0.95,
     num_folds: int = 5,
 ) -> MetaEvaluation:
-    """Hold judges against human ratings.
-
-    Every figure that is undefined (ratings that are all equal, fewer than three items) is None with its reason.
+    """Hold judges against human ratings; what is undefined (constant ratings, under three items) is None with a reason.
 
     Args:
-        judgements: scores of one judge or of several; a plain mapping of item id to dimension to value is a judge named
-            "judge".
+        judgements: scores of judges; a plain mapping of item id to dimension to value is a judge named "judge".
         ratings: of people.
-        items: what was judged: needed for baselines and for the length, and for corrected means, which use judged items
-            without a rating; of the items only those of `level` are used (all for SYSTEM). Without them all ratings
-            are used.
+        items: what was judged, for baselines, length, and corrected means, which use judged items without a rating;
+            only those of `level` are used (all for SYSTEM). Without them all ratings are used.
         dimensions: judge's dimension to that of the ratings; None joins equal names, upper and lower case alike.
         methods: coefficients.
-        permuted: coefficients with a permutation test; Kendall's takes long beyond a few thousand items.
+        permuted: those with a permutation test; Kendall's takes long beyond a few thousand items.
         level: what is correlated.
         clustering: which items depend on each other.
-        leave_out_systems: systems whose items are no part of this, such as the reference itself, which a baseline
-            would compare with itself.
+        leave_out_systems: systems that are no part of this, such as the reference, which a baseline knows.
         text_unit: what baselines count; CHARACTERS for Chinese.
         draws: bootstrap and permutation draws, at least 2.
         seed: of all draws.
@@ -75,13 +70,30 @@ def meta_evaluate(
         num_folds: parts of the cross-validation of the calibration.
 
     Raises:
-        DataError: no rated item is left, two judges have one name, a judge rates none of the dimensions (one whose
-            every judgement failed stands with n = 0), a named dimension or system does not exist, or words and numbers
-            are mixed.
+        DataError: no rated item is left, judges of one name, a judge that rates none of the dimensions (one that failed
+            throughout stands with n = 0), an unknown dimension or system, words mixed with numbers, numbers too large.
         ConfigError: fewer than two draws or folds, or a level outside (0, 1).
     """
+    settings = _settings(
+        level, methods=methods, permuted=permuted, draws=draws, seed=seed, confidence=confidence, num_folds=num_folds
+    )
+    pool = _pool(ratings, items, level, clustering, leave_out_systems, text_unit)
+    known = {*pool.items, *pool.ratings.items, *ratings.items, *(item.id for item in items)}
+    return _whole(pool, _judges(judgements), dimensions, known, tuple(leave_out_systems), settings)
+
+
+def _settings(
+    level: EvaluationLevel,
+    *,
+    methods: Sequence[CorrelationMethod],
+    permuted: Sequence[CorrelationMethod],
+    draws: int,
+    seed: int,
+    confidence: float,
+    num_folds: int,
+) -> Settings:
     check_draws(draws, confidence)
-    settings = Settings(
+    return Settings(
         level=level,
         methods=tuple(methods),
         permuted=tuple(method for method in permuted if method in methods),
@@ -90,21 +102,28 @@ def meta_evaluate(
         confidence=confidence,
         num_folds=num_folds,
     )
-    judges = _judges(judgements)
-    pool = _pool(ratings, items, level, clustering, leave_out_systems, text_unit)
-    known = {*pool.items, *pool.ratings.items, *ratings.items, *(item.id for item in items)}
+
+
+def _whole(
+    pool: Pool,
+    judges: Sequence[JudgeScores],
+    dimensions: Mapping[str, str] | None,
+    known: Collection[str],
+    left_out_systems: tuple[str, ...],
+    settings: Settings,
+) -> MetaEvaluation:
     aligned = {judge.judge: _align(pool, judge, dimensions) for judge in judges}
     return MetaEvaluation(
-        level=level,
-        clustering=clustering,
-        num_rated=len(pool.ratings.items),
-        left_out_systems=tuple(leave_out_systems),
-        num_faults=Counter(fault.kind for fault in ratings.faults),
+        level=settings.level,
+        clustering=pool.clustering,
+        num_rated=len(_rated_ids(pool)),
+        left_out_systems=left_out_systems,
+        num_faults=Counter(fault.kind for fault in pool.ratings.faults),
         judges=tuple(_evaluate(pool, judge, aligned[judge.judge], known, settings) for judge in judges),
         comparisons=_comparisons(pool, aligned, settings),
-        draws=draws,
-        seed=seed,
-        confidence=confidence,
+        draws=settings.draws,
+        seed=settings.seed,
+        confidence=settings.confidence,
     )
 
 
@@ -186,7 +205,7 @@ def _evaluate(
         num_failed=judge.num_failed,
         failures=judge.failures,
         unmatched=tuple(item_id for item_id in judge.scores if item_id not in known),
-        num_unjudged=sum(item_id not in scored for item_id in pool.ratings.items),
+        num_unjudged=sum(item_id not in scored for item_id in _rated_ids(pool)),
         dimensions=tuple(
             evaluate_dimension(pool, judge, one, results, settings)
             for one, results in zip(aligned, correlate_dimensions(pool, aligned, settings), strict=True)
@@ -195,6 +214,11 @@ def _evaluate(
         halo=_halo(aligned),
         systems=_system_means(pool, aligned, settings),
     )
+
+
+def _rated_ids(pool: Pool) -> list[str]:
+    """The items with a rating that counts; a file may hold others, whose means are corrected."""
+    return [item_id for item_id, item in pool.ratings.items.items() if any(item.ratings.values())]
 
 
 def _halo(aligned: Sequence[Aligned]) -> tuple[Halo, ...]:

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import cast
 
 from llm_eval._judge_summary import cluster_labels, estimate_to_json
-from llm_eval._judgements import FailureKind, JudgementFailure
+from llm_eval._judgements import JudgementFailure, JudgementFailureKind
 from llm_eval._pairwise import PairOutcome, PairRates, PairVerdict, PairWinner, combine_orders, pair_rates
 from twllm_runs.statistics import mean_estimate
 from twllm_types import DataError, Estimate, EstimateUnit, JsonObject, JsonValue, Usage
@@ -312,7 +312,7 @@ def _pair(row: Mapping[str, JsonValue]) -> PairJudgement:
         failure=None
         if failure is None
         else JudgementFailure(
-            kind=FailureKind(failure["kind"]), dimension=failure["dimension"], message=failure["message"]
+            kind=JudgementFailureKind(failure["kind"]), dimension=failure["dimension"], message=failure["message"]
         ),
         responses=tuple(cast("list[str]", row["responses"])),
         model=cast("str | None", row["model"]),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from llm_eval._dimensions import Dimension
-from llm_eval._judgements import FailureKind, ParseFailure
+from llm_eval._judgements import JudgementFailureKind, ParseFailure
 from llm_eval._pairwise_prompts import WINNER_KEY, WINNERS, PairStyle, read_pair_style
-from llm_eval._parse import is_refusal, parse_scores
+from llm_eval._parse import is_refusal, no_answer, parse_scores
 from llm_eval._scales import VerdictScale
 from twllm_types import Estimate, FinishReason
 
@@ -95,7 +95,8 @@ def parse_pair(
     Args:
         text: what the judge wrote.
         style: the `PairStyle` that asked.
-        finish_reason: why the text ended; None where it is not known. After REFUSAL nothing is read.
+        finish_reason: why the text ended; None where it is not known. After REFUSAL, CONTENT_FILTER or TOOL_CALL
+            nothing is read: `refused`.
         shown: texts that the prompt showed as data, as for `parse_scores`. A mark or number that one of them holds is
             a quotation and no verdict, unless it stands in the lines at the end that hold nothing else, and the line
             before these neither is quoted with them nor introduces a quotation ("it says:").
@@ -104,13 +105,13 @@ def parse_pair(
         ConfigError: no such style.
     """
     wording = read_pair_style(style)
-    if finish_reason is FinishReason.REFUSAL:
-        return ParseFailure(kind=FailureKind.REFUSED, message="the model declined to compare")
+    if (unfinished := no_answer(finish_reason)) is not None:
+        return unfinished
     match wording:
         case PairStyle.TAIWAN_LLM:
-            return _stopped(finish_reason) or _read_mark(text, shown)
+            return _cut_off(finish_reason) or _read_mark(text, shown)
         case PairStyle.TAIWAN_LLM_SCORE:
-            return _stopped(finish_reason) or _read_points(text, shown)
+            return _cut_off(finish_reason) or _read_points(text, shown)
         case PairStyle.STRUCTURED | PairStyle.ZH_TW:
             parsed = parse_scores(text, _WINNER, _WINNER_SCALE, finish_reason=finish_reason, shown=shown)
             if isinstance(parsed, ParseFailure):
@@ -154,15 +155,11 @@ def pair_rates(outcomes: Sequence[PairOutcome], *, num_unscored: int = 0, level:
     )
 
 
-def _stopped(finish_reason: FinishReason | None) -> ParseFailure | None:
-    """The failure of a text that did not end by itself; what stands in it is explanation."""
-    match finish_reason:
-        case FinishReason.CONTENT_FILTER:
-            return ParseFailure(kind=FailureKind.REFUSED, message="a filter stopped the answer")
-        case FinishReason.LENGTH:
-            return ParseFailure(kind=FailureKind.TRUNCATED, message="the text ends before the verdict")
-        case _:
-            return None
+def _cut_off(finish_reason: FinishReason | None) -> ParseFailure | None:
+    """The failure of a text that the token limit ended; what stands in it is explanation."""
+    if finish_reason is not FinishReason.LENGTH:
+        return None
+    return ParseFailure(kind=JudgementFailureKind.TRUNCATED, message="the text ends before the verdict")
 
 
 def _read_mark(text: str, shown: Sequence[str]) -> PairVerdict | ParseFailure:
@@ -187,7 +184,7 @@ def _read_points(text: str, shown: Sequence[str]) -> PairVerdict | ParseFailure:
             return _nothing(text, name=letter, message=f"there are no points of {letter} of the judge's own")
         if not all(_LOWEST_POINTS <= number <= _HIGHEST_POINTS for number in numbers):
             message = f"the points of {letter} are {numbers.pop()}, not from 1 to 10"
-            return ParseFailure(kind=FailureKind.OUT_OF_RANGE, dimension=letter, message=message)
+            return ParseFailure(kind=JudgementFailureKind.OUT_OF_RANGE, dimension=letter, message=message)
     first, second = points["A"].pop(), points["B"].pop()
     better = PairWinner.FIRST if first > second else PairWinner.SECOND
     return PairVerdict(winner=PairWinner.TIE if first == second else better, score_first=first, score_second=second)
@@ -229,10 +226,10 @@ def _is_quoted(before: str, verdict: str, shown: Sequence[str]) -> bool:
 def _ambiguous(name: str, found: Sequence[object]) -> ParseFailure:
     listed = ", ".join(str(one) for one in found)
     message = f"the answer says {listed} for {name!r}"
-    return ParseFailure(kind=FailureKind.AMBIGUOUS, dimension=name, message=message)
+    return ParseFailure(kind=JudgementFailureKind.AMBIGUOUS, dimension=name, message=message)
 
 
 def _nothing(text: str, *, name: str, message: str) -> ParseFailure:
     if is_refusal(text):
-        return ParseFailure(kind=FailureKind.REFUSED, message="the model declined to compare")
-    return ParseFailure(kind=FailureKind.MISSING_DIMENSION, dimension=name, message=message)
+        return ParseFailure(kind=JudgementFailureKind.REFUSED, message="the model declined to compare")
+    return ParseFailure(kind=JudgementFailureKind.MISSING_DIMENSION, dimension=name, message=message)

@@ -17,7 +17,7 @@ from llm_eval._judge_plan import content_sha256
 from llm_eval._judge_run import DECISIVE_PACKAGES, PACKAGES, REPORT_NAME, currency_of, progress_note, token_cost
 from llm_eval._judge_settings import PromptForm
 from llm_eval._judge_summary import TokenTotals, token_totals
-from llm_eval._judgements import FailureKind, JudgementFailure, ParseFailure
+from llm_eval._judgements import JudgementFailure, JudgementFailureKind, ParseFailure
 from llm_eval._load_answers import Answer, AnswerFile, Question
 from llm_eval._pair_judgements import (
     PairJudgement,
@@ -237,7 +237,7 @@ def _carry_out(run: Run, job: _Job) -> PairwiseRun:
 
 
 def _failed_by_engine(row: PairJudgement) -> bool:
-    return row.failure is not None and row.failure.kind is FailureKind.ENGINE_ERROR
+    return row.failure is not None and row.failure.kind is JudgementFailureKind.ENGINE_ERROR
 
 
 def _ask_missing(appender: JsonlAppender, job: _Job, todo: Sequence[_Planned]) -> None:

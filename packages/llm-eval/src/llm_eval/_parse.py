@@ -14,12 +14,19 @@ from math import isfinite
 
 from llm_eval._dimensions import REASON_KEY, Dimension, check_dimensions, read_dimensions
 from llm_eval._json_objects import JSON_NUMBER, DecodedJson, FoundObject, Member, find_objects
-from llm_eval._judgements import DimensionScore, FailureKind, ParseFailure, ScoreMethod
+from llm_eval._judgements import DimensionScore, JudgementFailureKind, ParseFailure, ScoreMethod
+from llm_eval._quotations import find_quoted
 from llm_eval._scales import NumberScale, Scale, read_scale
 from twllm_types import FinishReason, FrozenDict
 
 _THINK, _END_THINK = "<think>", "</think>"
 _FENCE = re.compile(r"```[A-Za-z0-9_-]*")
+# Ends that are not the judge's own: what came before them is no answer to read, though it may look whole.
+_NO_ANSWER = {
+    FinishReason.REFUSAL: "the server marks the answer as a refusal",
+    FinishReason.CONTENT_FILTER: "content_filter: the server's filter ended the answer; use a server without it",
+    FinishReason.TOOL_CALL: "tool_call: the model called a tool instead of answering; offer it none",
+}
 # Only tells `refused` from `no_json`: it is asked where there is no object to read.
 _REFUSAL = re.compile(
     r"\W*(?:(?:I['’]?m|I am|we are|we['’]re)\s+(?:very |so |really )?(?:sorry|unable|not able)|sorry|"
@@ -82,7 +89,7 @@ def parse_scores(
         dimensions: what was asked for; a name stands for a dimension without definition.
         scale: of every dimension, or its text ("0-5-int").
         finish_reason: why the text ended; None where it is not known, then a text that ends inside of an object
-            counts as truncated. After REFUSAL nothing is read.
+            counts as truncated. After REFUSAL, CONTENT_FILTER or TOOL_CALL nothing is read: `refused`.
         shown: texts that the prompt showed as data. An object amid other text that stands letter for letter in one of
             them is a quotation and no answer; one that is the whole answer is the judge's own.
 
@@ -94,8 +101,8 @@ def parse_scores(
     """
     asked, values = read_dimensions(dimensions), read_scale(scale)
     check_dimensions(asked, values)
-    if finish_reason is FinishReason.REFUSAL:
-        return ParseFailure(kind=FailureKind.REFUSED, message="the server marks the answer as a refusal")
+    if (unfinished := no_answer(finish_reason)) is not None:
+        return unfinished
     names = [dimension.name for dimension in asked]
     start = _start_of_answer(text)
     found = find_objects(text, start) if start is not None else None
@@ -105,7 +112,7 @@ def parse_scores(
     if whole and broken_at is not None and any(f'"{name}"' in text[broken_at:] for name in names):
         # The broken rest may have swallowed the judge's own answer, and what is whole be a quotation.
         message = "a whole answer is followed by one that breaks off"
-        return ParseFailure(kind=FailureKind.AMBIGUOUS, message=message)
+        return ParseFailure(kind=JudgementFailureKind.AMBIGUOUS, message=message)
     if whole:
         return _read_whole(text, whole, names=names, scale=values)
     is_cut_off = found is None or found.is_cut_off
@@ -118,6 +125,12 @@ def argmax_scores(parsed: ParsedScores) -> dict[str, DimensionScore]:
         name: DimensionScore(value=one.value, verdict=one.verdict, method=ScoreMethod.ARGMAX)
         for name, one in parsed.values.items()
     }
+
+
+def no_answer(finish_reason: FinishReason | None) -> ParseFailure | None:
+    """Return the failure of a text that, by its end, is no answer whatever stands in it; None for any other."""
+    message = None if finish_reason is None else _NO_ANSWER.get(finish_reason)
+    return None if message is None else ParseFailure(kind=JudgementFailureKind.REFUSED, message=message)
 
 
 def is_refusal(text: str) -> bool:
@@ -139,13 +152,9 @@ def _candidates(
 ) -> list[FoundObject]:
     """Objects that hold a dimension and are no quotation of what was shown."""
     alone = _FENCE.sub("", answer).strip()
-    kept: list[FoundObject] = []
-    for one in objects:
-        written = text[one.start : one.end]
-        is_quotation = written != alone and any(written in data for data in shown)
-        if not is_quotation and any(one.find(name) is not None for name in names):
-            kept.append(one)
-    return kept
+    rated = [(one, text[one.start : one.end]) for one in objects if any(one.find(name) for name in names)]
+    quoted = find_quoted((written for _, written in rated if written != alone), shown)
+    return [one for one, written in rated if written not in quoted]
 
 
 def _read_whole(
@@ -156,7 +165,7 @@ def _read_whole(
         repeated = next((key for key, count in counts.items() if count > 1), None)
         if repeated is not None:
             return ParseFailure(
-                kind=FailureKind.AMBIGUOUS,
+                kind=JudgementFailureKind.AMBIGUOUS,
                 dimension=repeated if repeated in names else None,
                 message=f"the key {repeated!r} comes twice in one object",
             )
@@ -165,7 +174,7 @@ def _read_whole(
     for name, member in members.items():
         if any(_differ(one.find(name), member) for one in whole):
             message = f"{len(whole)} whole answers disagree on {name!r}"
-            return ParseFailure(kind=FailureKind.AMBIGUOUS, dimension=name, message=message)
+            return ParseFailure(kind=JudgementFailureKind.AMBIGUOUS, dimension=name, message=message)
     values: dict[str, ParsedValue] = {}
     for name, member in members.items():
         read = _read_value(text, name, member, scale)
@@ -187,13 +196,13 @@ def _read_value(text: str, name: str, member: Member, scale: Scale) -> ParsedVal
     written = text[start:end]
     if not isinstance(scale, NumberScale):
         if not is_text or member.value not in scale.verdicts:
-            return _fault(FailureKind.OUT_OF_RANGE, name, member.value, "is none of the verdicts")
+            return _fault(JudgementFailureKind.OUT_OF_RANGE, name, member.value, "is none of the verdicts")
         return ParsedValue(value=None, verdict=str(member.value), start=start, end=end)
     number = _number(member.value)
     if number is None:
-        return _fault(FailureKind.NOT_A_NUMBER, name, member.value, "is no number")
+        return _fault(JudgementFailureKind.NOT_A_NUMBER, name, member.value, "is no number")
     if not scale.contains(number):
-        return _fault(FailureKind.OUT_OF_RANGE, name, member.value, "is no score of the scale")
+        return _fault(JudgementFailureKind.OUT_OF_RANGE, name, member.value, "is no score of the scale")
     pad = len(written) - len(written.lstrip())
     return ParsedValue(value=number, verdict=None, start=start + pad, end=start + pad + len(written.strip()))
 
@@ -211,7 +220,7 @@ def _number(value: DecodedJson) -> float | None:
     return number + 0.0 if isfinite(number) else None
 
 
-def _fault(kind: FailureKind, name: str, value: DecodedJson, what: str) -> ParseFailure:
+def _fault(kind: JudgementFailureKind, name: str, value: DecodedJson, what: str) -> ParseFailure:
     shown = repr(value)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
     return ParseFailure(kind=kind, dimension=name, message=f"{name!r} is {shown}, which {what}")
@@ -226,14 +235,12 @@ def _failure(
     finish_reason: FinishReason | None,
 ) -> ParseFailure:
     """Say why there is no whole answer: what stopped the text comes before what is missing in it."""
-    if finish_reason is FinishReason.CONTENT_FILTER:
-        return ParseFailure(kind=FailureKind.REFUSED, message="a filter stopped the answer")
     if finish_reason is FinishReason.LENGTH or (finish_reason is None and is_cut_off):
-        return ParseFailure(kind=FailureKind.TRUNCATED, message="the text ends before the answer is whole")
+        return ParseFailure(kind=JudgementFailureKind.TRUNCATED, message="the text ends before the answer is whole")
     if candidates:
         missing = next(name for name in names if candidates[-1].find(name) is None)
         message = f"the answer has no {missing!r}"
-        return ParseFailure(kind=FailureKind.MISSING_DIMENSION, dimension=missing, message=message)
+        return ParseFailure(kind=JudgementFailureKind.MISSING_DIMENSION, dimension=missing, message=message)
     if is_refusal(answer):
-        return ParseFailure(kind=FailureKind.REFUSED, message="the model declined to rate")
-    return ParseFailure(kind=FailureKind.NO_JSON, message="there is no JSON object with a dimension")
+        return ParseFailure(kind=JudgementFailureKind.REFUSED, message="the model declined to rate")
+    return ParseFailure(kind=JudgementFailureKind.NO_JSON, message="there is no JSON object with a dimension")

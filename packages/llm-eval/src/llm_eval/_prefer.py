@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from llm_eval._items import JudgeItem
+from llm_eval._items import JudgeItem, item_sha256
 from llm_eval._judge_settings import OVERALL
 from llm_eval._judge_stored import read_judge_run, read_judgements
 from llm_eval._judge_summary import ItemScore, item_scores
+from llm_eval._judgements import Judgement
 from llm_eval._load_items import load_items
 from llm_eval._pairwise_stored import read_swaps
 from llm_eval._preferences import (
@@ -170,16 +171,26 @@ def _judged(inputs: PreferInputs, known: Mapping[str, JudgeItem]) -> tuple[ItemS
         judgements, weights = run.judgements, run.weights
         others = [item.id for item in run.items if item.id in known and item != known[item.id]]
     else:
-        # A file alone holds no texts; the cluster of an item without one of its own is a hash of its context.
+        # A file alone holds no texts.
         judgements, weights = read_judgements(inputs.judgements)
-        clusters = {row.item_id: row.cluster for row in judgements if row.cluster is not None and row.item_id in known}
-        others = [item_id for item_id, cluster in clusters.items() if cluster != known[item_id].cluster_key]
+        others = list(
+            dict.fromkeys(row.item_id for row in judgements if row.item_id in known and not _judges(row, known))
+        )
     if others:
         raise DataError(
             f"{inputs.judgements}: judges another item {others[0]!r} than {inputs.items} holds "
             f"({len(others):,} such); give the items that were judged"
         )
     return item_scores(judgements, weights=weights)
+
+
+def _judges(judgement: Judgement, known: Mapping[str, JudgeItem]) -> bool:
+    """Tell whether a judgement is of the item that has its id here, as far as it says what it judged."""
+    item = known[judgement.item_id]
+    if judgement.item_sha256 is not None:
+        return judgement.item_sha256 == item_sha256(item)
+    # Of earlier versions there is the cluster, which is a hash of the context where the item names none.
+    return judgement.cluster in {None, item.cluster_key}
 
 
 def _write(folder: Path, chosen: Preferences, scores: Mapping[str, float], form: PreferenceForm) -> JsonObject:

@@ -8,11 +8,11 @@ from math import sqrt
 
 import numpy as np
 
-from llm_eval._columns import FloatArray, Labels, Units, Values, as_pair, check_draws, read_units
+from llm_eval._columns import FloatArray, Labels, Units, Values, as_pair, as_rows, check_draws, read_units
 from llm_eval._correlation import Correlation, CorrelationMethod, NoCorrelation, average_ranks, correlate, pearson
 from llm_eval._draws import resampled_counts
 from llm_eval._resample import interval_estimate
-from twllm_types import DataError, Estimate
+from twllm_types import Estimate
 
 
 class NoReliability(StrEnum):
@@ -70,7 +70,7 @@ def reliability(
         level: its coverage, in (0, 1).
 
     Raises:
-        DataError: a rating that is not finite, or labels that do not fit.
+        DataError: a rating that is not finite or beyond ±1e100, or labels that do not fit.
         ConfigError: a level outside (0, 1), or fewer than two draws.
     """
     check_draws(draws, level)
@@ -81,15 +81,7 @@ def reliability(
     n, num_ratings = units.num_items, int(moments[:, 0].sum())
     reason = _why_not(moments)
     if reason is not None:
-        return Reliability(
-            icc_single=None,
-            icc_mean=None,
-            ceiling=None,
-            raters_per_item=None,
-            reason=reason,
-            n=n,
-            num_ratings=num_ratings,
-        )
+        return no_reliability(reason, n=n, num_ratings=num_ratings)
     single, mean, k0 = (float(figure[0]) for figure in _icc(np.ones((1, n)), moments))
     return Reliability(
         icc_single=single,
@@ -102,12 +94,23 @@ def reliability(
     )
 
 
+def no_reliability(reason: NoReliability, *, n: int, num_ratings: int) -> Reliability:
+    """No figure, and why."""
+    return Reliability(
+        icc_single=None,
+        icc_mean=None,
+        ceiling=None,
+        raters_per_item=None,
+        reason=reason,
+        n=n,
+        num_ratings=num_ratings,
+    )
+
+
 def _moments(ratings: Sequence[Sequence[float]]) -> FloatArray:
     """For each item: k, k^2, k times the mean, k times its square, and squares around the mean; shape (items, 5)."""
     rows: list[tuple[float, ...]] = []
-    columns = [np.asarray(row, dtype=np.float64) for row in ratings]
-    if any(not np.isfinite(column).all() for column in columns):
-        raise DataError("a rating is not finite; leave it out and count it")
+    columns = as_rows(ratings, name="ratings")
     center = float(np.concatenate(columns).mean()) if columns else 0.0
     for column in columns:
         k, mean = column.size, float(column.mean()) - center
@@ -196,7 +199,11 @@ def leave_one_rater_out(ratings: Sequence[Sequence[float]], method: CorrelationM
     The raters are the positions of the ratings: the j-th ratings of all items that have at least one more are
     correlated with the mean of the others, and the correlations are averaged over j. In most data sets a position is no
     person, so that this is the agreement of ratings rather than of raters.
+
+    Raises:
+        DataError: a rating that is not finite or beyond ±1e100.
     """
+    as_rows(ratings, name="ratings")
     width = max((len(row) for row in ratings), default=0)
     found: list[Correlation] = []
     for position in range(width):
@@ -302,9 +309,12 @@ def self_consistency(
     Args:
         repeats: for each item its value in each repeat; None where that repeat failed.
         method: coefficient between repeats.
+
+    Raises:
+        DataError: a value that is not finite or beyond ±1e100.
     """
     rows = [[value for value in row if value is not None] for row in repeats]
-    several = [np.asarray(row, dtype=np.float64) for row in rows if len(row) > 1]
+    several = [row for row in as_rows(rows, name="repeats") if row.size > 1]
     width = max((len(row) for row in repeats), default=0)
     found: list[Correlation] = []
     for a, b in combinations(range(width), 2):

@@ -57,7 +57,7 @@ def judge_report(
     """
     group = summary.all_items
     sections = [
-        Section(title="Scores", blocks=(*headline_blocks(summary, usage), *_score_blocks(group))),
+        Section(title="Scores", blocks=(*headline_blocks(summary), *_score_blocks(group))),
         Section(title="Failures", blocks=failure_blocks(summary)),
     ]
     if summary.systems:
@@ -66,14 +66,14 @@ def judge_report(
         sections.append(Section(title="Captured mass", blocks=(_mass_table(summary),)))
     sections.append(Section(title="Items", blocks=_item_blocks(judgements, items, max_samples=max_samples)))
     return Report(
-        title=f"llm-eval: {model}",
+        title=f"llm-eval: {model_title(model)}",
         subtitle=_subtitle(group),
-        facts=tuple(Fact(name=name, value=value) for name, value in setting.items()),
+        facts=head_facts(setting, usage),
         sections=tuple(sections),
     )
 
 
-def headline_blocks(summary: JudgeSummary, usage: str) -> tuple[Block, ...]:
+def headline_blocks(summary: JudgeSummary) -> tuple[Block, ...]:
     """Key figures."""
     group = summary.all_items
     figures = [] if group.overall is None else [Figure(label="Overall", value=group.overall, note=_OVERALL_NOTE)]
@@ -87,7 +87,6 @@ def headline_blocks(summary: JudgeSummary, usage: str) -> tuple[Block, ...]:
                 else []
             ),
             Figure(label="Tried again", value=summary.num_retried, note="judgements with more than one attempt"),
-            Figure(label="Tokens", value=usage),
         )
     )
     return (Figures(items=tuple(figures)),)
@@ -159,6 +158,23 @@ def failure_blocks(summary: JudgeSummary) -> tuple[Block, ...]:
         ),
         *samples,
     )
+
+
+def model_title(spec: str) -> str:
+    """The judge in a heading: of recorded answers the file alone, and that they are recorded."""
+    name = spec.removeprefix("replay:")
+    return spec if name == spec else f"recorded answers ({name.rpartition('/')[2]})"
+
+
+def head_facts(setting: Mapping[str, str], usage: str) -> tuple[Fact, ...]:
+    """The head of a page: settings, tokens, and the versions of all packages as one fact."""
+    prefix = "package "
+    packages = [f"{name.removeprefix(prefix)} {value}" for name, value in setting.items() if name.startswith(prefix)]
+    facts = {name: value for name, value in setting.items() if not name.startswith(prefix)}
+    facts["tokens"] = usage
+    if packages:
+        facts["packages"] = ", ".join(packages)
+    return tuple(Fact(name=name, value=value) for name, value in facts.items())
 
 
 def judge_facts(judge: JsonObject) -> dict[str, str]:

@@ -1,11 +1,19 @@
 """What a meta-evaluation shows: judge, baselines, raters and ceiling beside each other, with intervals."""
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import TypeAlias
 
-from llm_eval._correlation import Correlation, CorrelationMethod
+from llm_eval._correlation import CorrelationMethod
 from llm_eval._judge_summary import NO_SYSTEM
-from llm_eval._meta_evaluation import CorrelationResult, DimensionEvaluation, JudgeEvaluation, MetaEvaluation
+from llm_eval._meta_evaluation import (
+    CorrelationResult,
+    DimensionEvaluation,
+    JudgeEvaluation,
+    MetaEvaluation,
+    SystemMean,
+)
+from llm_eval._ppi import FEW_LABELLED, FEW_LABELLED_UNITS
 from llm_eval._reliability import MeanCorrelation
 from twllm_runs.report import (
     Block,
@@ -20,7 +28,7 @@ from twllm_runs.report import (
     Section,
     Table,
 )
-from twllm_types import Estimate
+from twllm_types import Estimate, EstimateUnit
 
 Pairs: TypeAlias = Mapping[tuple[str, str], Sequence[tuple[float, float, str, str]]]
 """By (judge, dimension): judge's score, mean rating, item and system."""
@@ -52,9 +60,10 @@ def meta_report(
     if evaluation.comparisons:
         sections.append(Section(title="Differences between judges", blocks=(_comparison_table(evaluation),)))
     sections.append(Section(title="What was left out", blocks=(_fault_table(evaluation, num_without_item),)))
+    judges = "1 judge" if len(evaluation.judges) == 1 else f"{len(evaluation.judges):,} judges"
     return Report(
         title="llm-eval: judges against people",
-        subtitle=f"{len(evaluation.judges):,} judges, {evaluation.num_rated:,} rated items, {evaluation.level} level",
+        subtitle=f"{judges}, {evaluation.num_rated:,} rated items, {evaluation.level} level",
         facts=tuple(Fact(name=name, value=value) for name, value in setting.items()),
         sections=tuple(sections),
     )
@@ -67,8 +76,6 @@ def correlation_table(evaluation: MetaEvaluation) -> Table:
         Column(title="who"),
         Column(title="dimension"),
         *(Column(title=method.value, kind=ColumnKind.ESTIMATE) for method in methods),
-        *(Column(title=f"{method.value}, as number", kind=ColumnKind.NUMBER, digits=3) for method in methods),
-        Column(title="n", kind=ColumnKind.COUNT),
         Column(title="unscored", kind=ColumnKind.COUNT),
     )
     rows: list[tuple[Cell, ...]] = []
@@ -77,9 +84,21 @@ def correlation_table(evaluation: MetaEvaluation) -> Table:
             rows.extend(_rows(judge, one, methods))
     note = (
         "one rater: mean coefficient of one rater with the mean of the others; ceiling: about the largest coefficient "
-        "that these ratings allow; a dash where a figure is undefined or has no interval"
+        "that these ratings allow; unscored: rated items without a score; constant x: the scores are all the same, "
+        "constant y: the ratings are"
     )
-    return Table(title="Correlation with people", columns=columns, rows=tuple(rows), note=note)
+    return _table("Correlation with people", columns, rows, note=note)
+
+
+def _table(title: str, columns: Sequence[Column], rows: Sequence[tuple[Cell, ...]], *, note: str = "") -> Table:
+    """A table without the columns that have nothing to say in any row, so that more of the others is in sight."""
+    kept = [at for at in range(len(columns)) if not rows or any(row[at] is not None for row in rows)]
+    return Table(
+        title=title,
+        columns=tuple(columns[at] for at in kept),
+        rows=tuple(tuple(row[at] for at in kept) for row in rows),
+        note=note,
+    )
 
 
 def _methods(evaluation: MetaEvaluation) -> list[CorrelationMethod]:
@@ -93,27 +112,45 @@ def _rows(
 
     def row(who: str, results: Mapping[CorrelationMethod, CorrelationResult]) -> tuple[Cell, ...]:
         found = [results[method] for method in methods]
-        values = [result.correlation.value for result in found]
-        return (who, name, *(map(_estimate, found)), *values, one.n, one.num_unscored)
+        reasons = dict.fromkeys(_in_words(result.correlation.reason) for result in found)
+        why = "; ".join(reason for reason in reasons if reason is not None)
+        unscored = one.num_unscored if who == judge.judge else None
+        return (_undefined(who, why), name, *(map(_estimate, found)), unscored)
 
-    def plain(who: str, means: Mapping[CorrelationMethod, MeanCorrelation]) -> tuple[Cell, ...]:
-        return (who, name, *([None] * len(methods)), *(means[method].value for method in methods), one.n, None)
-
-    ceiling = one.reliability.ceiling
+    people = one.reliability
     rows = [row(judge.judge, one.correlations)]
     rows.extend(row(f"{judge.judge}: {baseline}", results) for baseline, results in one.baselines.items())
-    rows.append(plain(f"{judge.judge}: one rater", one.rater_baseline))
-    rows.append(
-        (
-            f"{judge.judge}: ceiling",
-            name,
-            *([ceiling] * len(methods)),
-            *([None if ceiling is None else ceiling.mean] * len(methods)),
-            one.reliability.n,
-            None,
-        )
-    )
+    raters = [_mean_estimate(one.rater_baseline[method], people.n) for method in methods]
+    rows.append((f"{judge.judge}: one rater", name, *raters, None))
+    ceiling = _undefined(f"{judge.judge}: ceiling", _in_words(people.reason))
+    rows.append((ceiling, name, *([people.ceiling] * len(methods)), None))
     return rows
+
+
+def _undefined(who: str, why: str | None) -> str:
+    """The name of a row with the reason why it has no figures, where it would not be out of sight."""
+    return f"{who} (undefined: {why})" if why else who
+
+
+def _mean_estimate(mean: MeanCorrelation, n: int) -> Estimate | None:
+    """A mean of coefficients, which has no interval."""
+    if mean.value is None:
+        return None
+    return Estimate(
+        mean=mean.value,
+        stderr=None,
+        ci_low=None,
+        ci_high=None,
+        level=0.95,
+        method=f"mean of {mean.num_averaged} coefficients, one rater against the others",
+        unit=EstimateUnit.CORRELATION,
+        n=n,
+    )
+
+
+def _in_words(reason: StrEnum | None) -> str | None:
+    """A reason with spaces, where a narrow column can break it."""
+    return None if reason is None else reason.value.replace("_", " ")
 
 
 def _estimate(result: CorrelationResult) -> Estimate | None:
@@ -163,14 +200,10 @@ def _detail_table(judge: JudgeEvaluation) -> Table:
                     None if within is None else within.value,
                     None if partial is None else partial.value,
                     one.self_consistency.identical_share,
-                    _reason(result.correlation),
+                    _in_words(result.correlation.reason),
                 )
             )
-    return Table(title="Coefficients", columns=columns, rows=tuple(rows))
-
-
-def _reason(correlation: Correlation) -> str | None:
-    return None if correlation.reason is None else correlation.reason.value
+    return _table("Coefficients", columns, rows)
 
 
 def _scatter(rows: Sequence[tuple[float, float, str, str]], judge: str, one: DimensionEvaluation) -> Scatter | None:
@@ -211,14 +244,18 @@ def _calibration_table(judge: JudgeEvaluation) -> Table:
         Column(title="error before", kind=ColumnKind.ESTIMATE),
         Column(title="error after", kind=ColumnKind.ESTIMATE),
         Column(title="reduction", kind=ColumnKind.ESTIMATE, difference=True),
+        Column(title="why undefined"),
     )
     rows = tuple(
-        (one.dimension, method.value, row.before, row.after, row.reduction)
+        (one.dimension, method.value, row.before, row.after, row.reduction, _in_words(row.reason))
         for one in judge.dimensions
         for method, row in one.calibration.items()
     )
-    note = "mean absolute error in points of the human scale; each item by a map fitted without its fold"
-    return Table(title="Calibration to the human scale", columns=columns, rows=rows, note=note)
+    note = (
+        "mean absolute error in points of the human scale; before: of the scores as they are, so that another scale "
+        "counts as error; after: each item by a map fitted without its fold"
+    )
+    return _table("Calibration to the human scale", columns, rows, note=note)
 
 
 def _verdict_table(judge: JudgeEvaluation) -> Table:
@@ -252,7 +289,7 @@ def _system_table(judge: JudgeEvaluation) -> Table:
         Column(title="judge", kind=ColumnKind.ESTIMATE),
         Column(title="people", kind=ColumnKind.ESTIMATE),
         Column(title="corrected (PPI++)", kind=ColumnKind.ESTIMATE),
-        Column(title="why not corrected"),
+        Column(title="rests on"),
     )
     rows = tuple(
         (
@@ -261,12 +298,24 @@ def _system_table(judge: JudgeEvaluation) -> Table:
             row.judge,
             row.human,
             None if row.corrected is None else row.corrected.corrected,
-            None if row.reason is None else row.reason.value,
+            _rests_on(row),
         )
         for row in judge.systems
     )
-    note = "the judge's mean is on its own scale; the corrected mean is on the human scale"
-    return Table(title="Means of systems", columns=columns, rows=rows, note=note)
+    note = (
+        "the judge's mean is on its own scale, the corrected mean on the human one; rests on: rated items, or clusters "
+        f"with one; {FEW_LABELLED}: under {FEW_LABELLED_UNITS} of them, so that the corrected interval is right "
+        "only for ratings that are about normal, and covers too little for others"
+    )
+    return _table("Means of systems", columns, rows, note=note)
+
+
+def _rests_on(row: SystemMean) -> str | None:
+    """On how many rated units the corrected mean rests, and whether they are few; or why there is none."""
+    if row.corrected is None:
+        return _in_words(row.reason)
+    number = f"{row.corrected.num_labelled_units:,}"
+    return f"{number}: {FEW_LABELLED}" if row.corrected.few_labelled_units else number
 
 
 def _comparison_table(evaluation: MetaEvaluation) -> Table:

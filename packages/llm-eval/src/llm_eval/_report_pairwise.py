@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from llm_eval._load_answers import Answer, Question
 from llm_eval._pair_judgements import PairJudgement, PairwiseSummary, named_rates
 from llm_eval._pairwise import PairOutcome
+from llm_eval._report import head_facts, model_title
 from twllm_runs.report import (
     Bar,
     Bars,
@@ -53,8 +54,7 @@ def pairwise_report(
             Figure(label="Winner changes with the order", value=summary.flips, note="of the pairs compared in both"),
             Figure(label="First place wins", value=summary.first_place, note="of comparisons with a winner; 50 % fair"),
             Figure(label="Comparisons", value=summary.num_comparisons, note="both orders"),
-            Figure(label="Failed", value=summary.num_failed),
-            Figure(label="Tokens", value=usage),
+            Figure(label="Failed", value=summary.num_failed, note="in no rate"),
         )
     )
     intervals = Intervals(
@@ -65,12 +65,12 @@ def pairwise_report(
         note="a win in both orders counts 1, a loss in both 0, all between one half; clustered by question",
     )
     return Report(
-        title=f"llm-eval pairwise: {model}",
+        title=f"llm-eval pairwise: {model_title(model)}",
         subtitle=f"{len(summary.win_rates):,} systems, {summary.num_comparisons:,} comparisons",
-        facts=tuple(Fact(name=name, value=value) for name, value in setting.items()),
+        facts=head_facts(setting, usage),
         sections=(
             Section(title="Result", blocks=(figures, intervals, _outcome_bars(summary))),
-            Section(title="Pairs of systems", blocks=(_pair_table(summary),)),
+            Section(title="Pairs of systems", blocks=_pair_tables(summary)),
             Section(title="Comparisons", blocks=(_samples(judgements, questions, answers),)),
         ),
     )
@@ -93,18 +93,24 @@ def _outcome_bars(summary: PairwiseSummary) -> Bars:
     )
 
 
-def _pair_table(summary: PairwiseSummary) -> Table:
-    columns = (
-        Column(title="a"),
-        Column(title="b"),
-        Column(title="win rate of a", kind=ColumnKind.ESTIMATE),
-        *(Column(title=name, kind=ColumnKind.ESTIMATE) for name in ("a wins", "b wins", "ties", "half ties", "flips")),
-    )
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (pair.a, pair.b, pair.win_rate, *named_rates(pair.rates).values()) for pair in summary.pairs
-    )
-    return Table(
-        title="Pairs", columns=columns, rows=rows, note="each question is one pair; Wilson intervals of shares"
+def _pair_tables(summary: PairwiseSummary) -> tuple[Table, Table]:
+    """Two tables rather than one whose right would be out of sight."""
+
+    def table(title: str, names: Sequence[str], note: str) -> Table:
+        columns = (
+            Column(title="a"),
+            Column(title="b"),
+            *(Column(title=name.replace("_", " "), kind=ColumnKind.ESTIMATE) for name in names),
+        )
+        rows: list[tuple[Cell, ...]] = []
+        for pair in summary.pairs:
+            figures = {"win_rate_of_a": pair.win_rate, **named_rates(pair.rates)}
+            rows.append((pair.a, pair.b, *(figures[name] for name in names)))
+        return Table(title=title, columns=columns, rows=tuple(rows), note=note)
+
+    return (
+        table("Pairs", ("win_rate_of_a", "flips"), "of the questions; flips: the winner changed with the order"),
+        table("Shares of outcomes", ("a_wins", "b_wins", "ties", "half_ties"), "of the questions; Wilson intervals"),
     )
 
 

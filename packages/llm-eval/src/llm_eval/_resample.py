@@ -145,14 +145,9 @@ def bootstrap_correlation_difference(
     differences = drawn[0] - drawn[1]
     if one.value is None or other.value is None:
         return CorrelationDifference(first=one, second=other, estimate=None, p_value=None, num_undefined_draws=draws)
-    found = drawn_estimate(
-        Correlation(value=one.value - other.value, reason=None, p_value=None, method=method, n=one.n),
-        differences,
-        units=units,
-        what=f"difference of {method.value}, paired percentile bootstrap",
-        level=level,
-        seed=seed,
-    )
+    point = Correlation(value=one.value - other.value, reason=None, p_value=None, method=method, n=one.n)
+    what = f"difference of {method.value}, paired percentile bootstrap"
+    found = drawn_estimate(point, differences, units=units, what=what, level=level, seed=seed)
     defined = differences[np.isfinite(differences)]
     sides = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
     return CorrelationDifference(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TypeAlias
 
+from llm_eval._unicode import has_half_pair
 from twllm_types import ConfigError
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -91,6 +92,8 @@ class VerdictScale:
             is_plain = json.dumps(verdict, ensure_ascii=False) == f'"{verdict}"' and len(verdict.splitlines()) == 1
             if not is_plain or verdict != verdict.strip():
                 raise ConfigError(f"verdict {verdict!r} is empty, padded, quoted or of several lines; correct it")
+            if has_half_pair(verdict):
+                raise ConfigError(f"verdict {verdict!r} holds half a surrogate pair; write the whole character")
 
     @property
     def labels(self) -> tuple[str, ...]:

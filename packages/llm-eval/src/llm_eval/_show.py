@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
-from unicodedata import category
 
 from llm_eval._gate import GateLine, GateResult, GateTest
 from llm_eval._judge_run import JudgeRun
-from llm_eval._judge_summary import GroupSummary, estimate_from_json
+from llm_eval._judge_summary import NO_SYSTEM, GroupSummary, estimate_from_json
 from llm_eval._meta_run import MetaRun
 from llm_eval._pairwise_run import PairwiseRun
+from llm_eval._ppi import FEW_LABELLED, FEW_LABELLED_UNITS
 from llm_eval._prefer import PreferResult
 from llm_eval._report import samples_text, usage_text
+from twllm_runs import printable_line
 from twllm_runs.statistics import format_estimate
 from twllm_types import Estimate, JsonObject
 
@@ -22,8 +23,6 @@ _TESTS = {
     GateTest.MINIMUM: "least score",
     GateTest.NOT_WORSE: "not worse",
 }
-# Controls, format characters (a reversed direction among them), halves of surrogate pairs, line separators.
-_UNPRINTED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _METHODS = ("pearson", "spearman", "kendall")
 
 
@@ -69,6 +68,7 @@ def show_meta(console: "Console", found: MetaRun) -> None:
         )
         for one in cast("list[JsonObject]", judge["dimensions"]):
             lines.extend(_dimension_lines(one))
+        lines.extend(_few_labelled_lines(cast("list[JsonObject]", judge["systems"])))
     faults = dict(sorted(cast("dict[str, int]", found.summary["num_faults"]).items()))
     lines.extend(counts_lines("ratings left out", faults))
     num_without_item = cast("int", found.summary["num_rated_without_item"])
@@ -117,14 +117,7 @@ def print_lines(console: "Console", lines: Sequence[str]) -> None:
     Names come from files of others: one of them could move the cursor, colour the terminal or turn a line around.
     """
     for line in lines:
-        console.print(_printable(line), markup=False, highlight=False, soft_wrap=True)
-
-
-def _printable(line: str) -> str:
-    return "".join(
-        character.encode("unicode_escape").decode("ascii") if category(character) in _UNPRINTED else character
-        for character in line
-    )
+        console.print(printable_line(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _group_lines(group: GroupSummary) -> list[str]:
@@ -157,6 +150,16 @@ def _dimension_lines(one: JsonObject) -> list[str]:
     shown = format_estimate(estimate_from_json(ceiling)) if isinstance(ceiling, dict) else str(reliability["reason"])
     lines.append(f"    ceiling: {shown}")
     return lines
+
+
+def _few_labelled_lines(systems: Sequence[JsonObject]) -> list[str]:
+    """Write each corrected mean whose interval rests on few ratings, with their number."""
+    return [
+        f"  {FEW_LABELLED}: the corrected mean of {row['system'] or NO_SYSTEM}, {row['dimension']} rests on "
+        f"{corrected['num_labelled_units']} rated items or clusters; rate at least {FEW_LABELLED_UNITS}"
+        for row in systems
+        if isinstance(corrected := row["corrected"], dict) and corrected["few_labelled_units"]
+    ]
 
 
 def _result(row: JsonObject) -> str:

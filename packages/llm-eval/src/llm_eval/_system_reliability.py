@@ -7,10 +7,10 @@ from math import sqrt
 import numpy as np
 
 from llm_eval._aligned import SystemColumns
-from llm_eval._columns import FloatArray, Labels, Units, check_draws, read_units
+from llm_eval._columns import FloatArray, Labels, Units, as_rows, check_draws, read_units
 from llm_eval._correlation import CorrelationMethod
 from llm_eval._draws import resampled_counts
-from llm_eval._reliability import MeanCorrelation, NoReliability, Reliability, mean_correlation
+from llm_eval._reliability import MeanCorrelation, NoReliability, Reliability, mean_correlation, no_reliability
 from twllm_types import DataError, Estimate, EstimateUnit
 
 
@@ -41,27 +41,18 @@ def system_reliability(
         level: its coverage, in (0, 1).
 
     Raises:
-        DataError: an item without a rating, a rating that is not finite, or labels that do not fit.
+        DataError: an item without a rating, one that is not finite or beyond ±1e100, or systems or labels that do not
+            fit.
         ConfigError: a level outside (0, 1), or fewer than two draws.
     """
     check_draws(draws, level)
-    columns = [np.asarray(row, dtype=np.float64) for row in ratings]
-    if any(not column.size or not np.isfinite(column).all() for column in columns):
-        raise DataError("an item has no rating or one that is not finite; leave it out and count it")
+    columns = _columns(ratings, systems)
     moments = _Moments.of(columns, systems)
     units = read_units(len(columns), clusters)
     n, num_ratings = len(systems.names), int(moments.sizes.sum())
     reason = _why_not(moments, n)
     if reason is not None:
-        return Reliability(
-            icc_single=None,
-            icc_mean=None,
-            ceiling=None,
-            raters_per_item=None,
-            reason=reason,
-            n=n,
-            num_ratings=num_ratings,
-        )
+        return no_reliability(reason, n=n, num_ratings=num_ratings)
     single, mean = (float(figure[0]) for figure in moments.icc(np.ones((1, len(columns)))))
     return Reliability(
         icc_single=single,
@@ -80,13 +71,35 @@ def system_rater_baseline(
     """One rater's means of systems against those of the other raters, as `leave_one_rater_out` does for items.
 
     The j-th ratings of all items that have at least one more; the correlations over systems are averaged over j.
+
+    Args:
+        ratings: the ratings of each item.
+        systems: which item is of which system.
+        method: which coefficient.
+
+    Raises:
+        DataError: a rating that is not finite or beyond ±1e100, or systems that do not fit.
     """
+    _rows_of(ratings, systems)
     found = [
         systems.subset(kept).correlate(own, others, method)
         for position in range(max((len(row) for row in ratings), default=0))
         for kept, own, others in [_split(ratings, position)]
     ]
     return mean_correlation(found)
+
+
+def _rows_of(ratings: Sequence[Sequence[float]], systems: SystemColumns) -> list[FloatArray]:
+    if len(systems.indicators) != len(ratings):
+        raise DataError(f"systems of {len(systems.indicators)} items, ratings of {len(ratings)}; give one of each")
+    return as_rows(ratings, name="ratings")
+
+
+def _columns(ratings: Sequence[Sequence[float]], systems: SystemColumns) -> list[FloatArray]:
+    columns = _rows_of(ratings, systems)
+    if not all(column.size for column in columns):
+        raise DataError("an item has no rating; leave it out and count it")
+    return columns
 
 
 def _split(ratings: Sequence[Sequence[float]], position: int) -> tuple[list[int], FloatArray, FloatArray]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from llm_eval._agreement import AlphaLevel, KappaWeights, cohen_kappa, krippendorff_alpha
 from llm_eval._columns import Labels
@@ -37,18 +38,10 @@ def verdict_agreement(
     first = [judge[at] for at, _ in settled]
     second = [verdict for _, verdict in settled]
     labels = None if clusters is None else [clusters[at] for at, _ in settled]
+    kappa = partial(cohen_kappa, first, second, seed=seed, clusters=labels, draws=draws, level=level)
+    categories = [float(code) for code in range(num_verdicts)]
     plain, weighted = (
-        cohen_kappa(
-            first,
-            second,
-            seed=seed,
-            categories=[float(code) for code in range(num_verdicts)],
-            weights=weights,
-            clusters=labels,
-            draws=draws,
-            level=level,
-        )
-        for weights in (KappaWeights.PLAIN, KappaWeights.QUADRATIC)
+        kappa(categories=categories, weights=weights) for weights in (KappaWeights.PLAIN, KappaWeights.QUADRATIC)
     )
     joined = [[own, *row] for own, row in zip(judge, raters, strict=True)]
     people, both = (

@@ -1,6 +1,7 @@
 """The evaluation of judges: correlations, reliability, agreement, calibration, corrected means; needs numpy."""
 
 from llm_eval._agreement import Agreement, AlphaLevel, KappaWeights, NoAgreement, cohen_kappa, krippendorff_alpha
+from llm_eval._aligned import SystemColumns
 from llm_eval._baselines import TextUnit, bleu4, response_length, rouge_l
 from llm_eval._calibration import Calibration, CalibrationMethod, NoCalibration, calibrate
 from llm_eval._correlation import Correlation, CorrelationMethod, NoCorrelation, correlate
@@ -20,7 +21,8 @@ from llm_eval._meta_evaluation import (
     VerdictAgreement,
     meta_evaluation_to_json,
 )
-from llm_eval._ppi import CorrectedMean, Coverage, ppi_mean, simulate_coverage
+from llm_eval._ppi import CorrectedMean, ppi_mean
+from llm_eval._ppi_coverage import Coverage, simulate_coverage
 from llm_eval._recorded import RecordedJudge, read_recorded
 from llm_eval._reliability import (
     Halo,
@@ -40,6 +42,7 @@ from llm_eval._resample import (
     bootstrap_correlations,
     permutation_p_values,
 )
+from llm_eval._system_reliability import system_rater_baseline, system_reliability
 
 __all__ = [
     "Agreement",
@@ -71,6 +74,7 @@ __all__ = [
     "RecordedJudge",
     "Reliability",
     "SelfConsistency",
+    "SystemColumns",
     "SystemMean",
     "TextUnit",
     "VerdictAgreement",
@@ -96,4 +100,6 @@ __all__ = [
     "scores_of_judgements",
     "self_consistency",
     "simulate_coverage",
+    "system_rater_baseline",
+    "system_reliability",
 ]

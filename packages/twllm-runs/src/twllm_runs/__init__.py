@@ -5,9 +5,9 @@ which the --help of a command does not.
 """
 
 from twllm_runs._atomic import open_atomic, remove_temporaries, write_json_atomic, write_text_atomic
-from twllm_runs._cli import CliContext, ExitCode, current_cli, make_app, run_app
+from twllm_runs._cli import CliContext, ExitCode, current_cli, make_app, printable_line, run_app
 from twllm_runs._folder import Run, RunState, open_run
-from twllm_runs._jsonl import JsonlAppender, read_jsonl
+from twllm_runs._jsonl import JsonlAppender, parse_json_line, read_jsonl, unique_keys
 from twllm_runs._lock import run_lock
 from twllm_runs._manifest import (
     describe_inputs,
@@ -46,13 +46,16 @@ __all__ = [
     "open_atomic",
     "open_progress",
     "open_run",
+    "parse_json_line",
     "parse_recipe",
+    "printable_line",
     "read_jsonl",
     "read_run",
     "recipe_to_json",
     "remove_temporaries",
     "run_app",
     "run_lock",
+    "unique_keys",
     "write_json_atomic",
     "write_text_atomic",
 ]

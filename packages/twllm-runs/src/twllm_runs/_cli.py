@@ -14,6 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, cast
+from unicodedata import category
 
 from twllm_types import ArtifactError, ConfigError, DataError, MissingDependencyError, TwllmError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 _CONTINUES = "stopped; the same command continues"
+# Controls, format characters (a reversed direction among them), halves of surrogate pairs, line separators.
+_UNPRINTED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _USAGE_ERRORS = (ConfigError, DataError, ArtifactError, MissingDependencyError)
 
 
@@ -109,7 +112,7 @@ def make_app(name: str, *, package: str, help: str, examples: Sequence[str] = ()
 def run_app(app: "App", argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; the body of a console script's `main`.
 
-    Errors become one line on stderr, `error: ...` (ConfigErrors of a recipe one line per problem):
+    Errors become one line on stderr, `error: ...` (ConfigErrors of a recipe one line per problem), made printable:
     wrong usage, ConfigError, DataError, ArtifactError and MissingDependencyError give 2; every other TwllmError and
     OSError give 1; any other exception gives 1 and says that it is a bug. SIGINT and SIGTERM unwind the command, so
     that files are closed, and give 130 and 143; a second SIGTERM kills. A reader that closes stdout early
@@ -133,6 +136,19 @@ def run_app(app: "App", argv: Sequence[str] | None = None) -> int:
         return _report(error, current_cli(), was_terminated=was_terminated.is_set())
     finally:
         _context.reset(token)
+
+
+def printable_line(line: str) -> str:
+    r"""Return a line for a terminal: control and format characters become escapes such as `\x1b`, all others stay.
+
+    Names come from files of others: one of them could move the cursor, colour the terminal or turn a line around.
+    """
+    if line.isprintable():
+        return line
+    return "".join(
+        character.encode("unicode_escape").decode("ascii") if category(character) in _UNPRINTED else character
+        for character in line
+    )
 
 
 def _version(package: str) -> str:
@@ -184,7 +200,7 @@ def _report(error: BaseException, context: CliContext, *, was_terminated: bool) 
         _say(_CONTINUES)
         return 128 + (signal.SIGTERM if was_terminated else signal.SIGINT)
     if isinstance(error, CycloptsError | TwllmError | OSError):
-        _say("\n".join(f"error: {line}" for line in _message(error).splitlines()))
+        _say("\n".join(f"error: {line}" for line in _message(error).split("\n")))
         return ExitCode.USAGE if isinstance(error, (CycloptsError, *_USAGE_ERRORS)) else ExitCode.FAILED
     _say(f"error: {type(error).__name__}: {_message(error)}; this is a bug; run again with --debug")
     return ExitCode.FAILED
@@ -213,10 +229,11 @@ def _system_exit_code(error: SystemExit) -> int:
 
 
 def _say(text: str) -> None:
+    shown = "\n".join(printable_line(line) for line in text.split("\n"))
     # Nobody reads a closed stderr; the exit code still speaks.
     with suppress(OSError):
         # This is the command line's own voice, not a forgotten trace.
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(shown, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _is_broken(stream: TextIO) -> bool:

@@ -2,16 +2,18 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self, cast
+from typing import NoReturn, Self, TypeVar, cast
 
 from twllm_runs._atomic import encode_json, write_error
 from twllm_types import DataError, JsonObject, JsonValue, RunError
 
 _BLOCK_BYTES = 1 << 16
+_T = TypeVar("_T")
 
 
 def read_jsonl(path: Path) -> Iterator[JsonObject]:
@@ -20,8 +22,8 @@ def read_jsonl(path: Path) -> Iterator[JsonObject]:
     Lines end with a line feed only, so other line separators inside a string do no harm. The last line may lack it.
 
     Raises:
-        DataError: the file cannot be opened, or a line is not one JSON object in UTF-8; the message begins with
-            file:line. Lines before it have been yielded.
+        DataError: the file cannot be opened, or a line is not one JSON object in UTF-8 whose keys are unique; the
+            message begins with file:line. Lines before it have been yielded.
     """
     try:
         file = path.open("rb")
@@ -29,7 +31,50 @@ def read_jsonl(path: Path) -> Iterator[JsonObject]:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     with file:
         for number, line in enumerate(file, start=1):
-            yield _parse(line, where=f"{path}:{number}")
+            yield parse_json_line(line, where=f"{path}:{number}")
+
+
+def parse_json_line(line: bytes, *, where: str) -> JsonObject:
+    """Read one line of a JSONL file, for readers that open their files by themselves, such as packed ones.
+
+    Args:
+        line: with or without its line feed.
+        where: what messages begin with, such as file:line.
+
+    Raises:
+        DataError: the line is not one JSON object in UTF-8, or a key comes twice in one object, at any depth.
+    """
+    try:
+        value: object = _DECODER.decode(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: byte {error.start} is not UTF-8; write the file as UTF-8") from error
+    except _RepeatedKeyError as error:
+        raise DataError(f"{where}: {error}; give it once") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: is not JSON ({_reason(line, error)}); give one JSON object per line") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: holds {type(value).__name__}; give one JSON object per line")
+    return cast("JsonObject", value)
+
+
+class _RepeatedKeyError(ValueError):
+    """A key comes twice in one JSON object, so nobody can tell which value is meant."""
+
+
+def unique_keys(pairs: Sequence[tuple[str, _T]]) -> dict[str, _T]:
+    """Return the object of these keys and values; the `object_pairs_hook` of a decoder that refuses repeated keys.
+
+    Raises:
+        ValueError: a key comes twice; the message names it.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _RepeatedKeyError(f"the key {name!r} comes twice in one object")
+            seen.add(name)
+    return found
 
 
 class JsonlAppender:
@@ -101,21 +146,17 @@ class JsonlAppender:
             self._descriptor = None
 
 
-def _parse(line: bytes, *, where: str) -> JsonObject:
-    try:
-        value: object = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: byte {error.start} is not UTF-8; write the file as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise DataError(f"{where}: is not JSON ({reason}); give one JSON object per line") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: holds {type(value).__name__}; give one JSON object per line")
-    return cast("JsonObject", value)
+def _reason(line: bytes, error: Exception) -> str:
+    if line.startswith(BOM_UTF8):
+        return "it begins with a byte order mark; write UTF-8 without one"
+    return error.msg if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=unique_keys)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
@@ -130,12 +171,18 @@ def _repair_end(descriptor: int) -> None:
     start = _start_of_last_line(descriptor, size)
     if start == size:
         return
-    try:
-        _parse(os.pread(descriptor, size - start, start), where="")
-    except DataError:
-        os.ftruncate(descriptor, start)
-    else:
+    if _is_whole(os.pread(descriptor, size - start, start)):
         _write_all(descriptor, b"\n")
+    else:
+        os.ftruncate(descriptor, start)
+
+
+def _is_whole(line: bytes) -> bool:
+    """Tell whether a kill left all of a line; whether it may be read is the reader's to say, which names the fault."""
+    try:
+        return isinstance(json.loads(line.decode("utf-8")), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _start_of_last_line(descriptor: int, size: int) -> int:

@@ -214,6 +214,15 @@ def _place(choice: dict[str, Any]) -> int:
     return place if isinstance(place, int) else 0
 
 
+def _refuse_repeated_place(rows: list[dict[str, Any]]) -> None:
+    """Refuse one sample sent twice, which would count as two; choices that name no place are samples in their order."""
+    seen: set[int] = set()
+    for place in (row["index"] for row in rows if isinstance(row.get("index"), int)):
+        if place in seen:
+            raise _malformed(f"has two choices with the index {place}")
+        seen.add(place)
+
+
 def _completion(
     rows: list[dict[str, Any]],
     question: ChatOrRaw,
@@ -225,6 +234,7 @@ def _completion(
     params = question.params
     if len(rows) != params.num_samples:
         raise _malformed(f"has {len(rows)} samples instead of {params.num_samples}")
+    _refuse_repeated_place(rows)
     read = [_sample(row, is_chat=question.is_chat) for row in rows]
     reasons = tuple(_finish_reason(row) for row in rows)
     texts: list[str] = []

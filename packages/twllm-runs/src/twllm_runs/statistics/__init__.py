@@ -19,6 +19,7 @@ from twllm_runs.statistics._significance import (
     mcnemar,
     permutation_test_paired,
 )
+from twllm_runs.statistics._special import correlation_p_value, student_quantile
 
 __all__ = [
     "EstimateText",
@@ -30,6 +31,7 @@ __all__ = [
     "benjamini_hochberg",
     "bootstrap_estimate",
     "clopper_pearson_interval",
+    "correlation_p_value",
     "estimate_text",
     "format_estimate",
     "holm",
@@ -42,5 +44,6 @@ __all__ = [
     "proportion_estimate",
     "ratio_estimate",
     "scores_estimate",
+    "student_quantile",
     "wilson_interval",
 ]

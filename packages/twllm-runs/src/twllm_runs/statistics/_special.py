@@ -26,12 +26,23 @@ def normal_quantile(probability: float) -> float:
 
 
 def student_quantile(probability: float, degrees_of_freedom: float) -> float:
-    """Quantile of Student's t, for a probability in (0.5, 1).
+    """Quantile of Student's t for a probability in [0.5, 1); the end of an interval of coverage c is at (1 + c) / 2.
 
     Below 1,000 degrees of freedom v, t solves 2 (1 - p) = I_x(v/2, 1/2) with x = v / (v + t^2) (Abramowitz & Stegun
     26.7.1 and 26.5.27); from there on the Cornish-Fisher series in 1/v to the fourth order (26.7.5), whose error is
     then below 1e-12, where differences of log-gamma functions would lose more.
+
+    Args:
+        probability: of a smaller t.
+        degrees_of_freedom: v > 0.
+
+    Raises:
+        ConfigError: a probability outside [0.5, 1), or no degrees of freedom.
     """
+    if not 0.5 <= probability < 1:
+        raise ConfigError(f"probability {probability} must lie in [0.5, 1); for a 95 % interval give 0.975")
+    if not degrees_of_freedom > 0:
+        raise ConfigError(f"{degrees_of_freedom} degrees of freedom have no Student's t; give more than 0")
     if degrees_of_freedom >= _CORNISH_FISHER_FROM:
         return _student_series(normal_quantile(probability), degrees_of_freedom)
     x = beta_quantile(2 * (1 - probability), degrees_of_freedom / 2, 0.5)
@@ -46,6 +57,30 @@ def _student_series(z: float, v: float) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return z + sum(term / v**power for power, term in enumerate(terms, start=1))
+
+
+def correlation_p_value(r: float, degrees_of_freedom: float) -> float:
+    """Two-sided p-value of t = r sqrt(v / (1 - r^2)) with v degrees of freedom, n - 2 for the correlation of n items.
+
+    p = I_{1 - r^2}(v/2, 1/2) (Abramowitz & Stegun 26.5.27 and 26.7.1). The same as `scipy.stats.pearsonr`, whose exact
+    distribution under normality is this one.
+
+    Args:
+        r: a coefficient, in [-1, 1].
+        degrees_of_freedom: v, at least 1.
+
+    Raises:
+        ConfigError: a coefficient outside [-1, 1], or too few degrees of freedom.
+    """
+    if not (-1 <= r <= 1 and degrees_of_freedom >= 1):
+        raise ConfigError(f"r {r} with {degrees_of_freedom} degrees of freedom; give r in [-1, 1] and at least 1")
+    square, half = r * r, degrees_of_freedom / 2
+    if square in {0.0, 1.0}:
+        return 1.0 - square
+    if square < 1.5 / (half + 2.5):
+        # Where `beta_cdf` would turn to 1 - I anyhow; 1 - r^2 would lose a small r.
+        return 1.0 - beta_cdf(square, 0.5, half)
+    return beta_cdf((1 - r) * (1 + r), half, 0.5)
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
