@@ -286,6 +286,8 @@ def report(root: Path, *, draws: int) -> str:
         "- Published, of BLEU-4 and ROUGE-L: Yeh, Eskenazi and Mehri 2021 (DialEvalMetrics), compared to three",
         "  decimals; of judges: what the recording states over all of its rows (with the ground truth), to six.",
         "  Empty where nothing is published over these rows",
+        "- Known wrong rows: the README of the project that recorded the five open models prints other figures for",
+        "  Llama2-13B and Qwen14B on fed-dialogue; what their files state is what stands here",
         "",
         *tables,
     ]

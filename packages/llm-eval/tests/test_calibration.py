@@ -128,3 +128,8 @@ def test_fit_linear_constant_scores_that_no_float_holds_teach_nothing() -> None:
     # The mean of 12 times 0.1 is not 0.1, which is no slope.
     y = np.random.default_rng(1).normal(size=12)
     assert fit_calibration([0.1] * 12, y, LINEAR)(np.array([0.1, 5.0])).tolist() == [y.mean(), y.mean()]
+
+
+def test_calibrate_of_a_line_that_leaves_what_can_be_squared_is_refused_with_the_fix() -> None:
+    with pytest.raises(DataError, match=r"calibrated\[\d\] is .*smaller scale"):
+        calibrate([1e100, -1e100, 0, 5], [1, 2, 3, 1e100], CalibrationMethod.LINEAR, num_folds=2, seed=0)

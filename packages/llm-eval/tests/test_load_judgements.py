@@ -210,6 +210,23 @@ def test_read_recorded_bad_file_is_refused(tmp_path: Path, content: object, mess
         read_recorded(recorded(tmp_path, content))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"x_1": [1], "x_1": [2]}', "the key 'x_1' comes twice in one object"),
+        ("[" * 100_000, "cannot be read"),
+    ],
+    ids=["repeated", "nested"],
+)
+def test_read_recorded_of_repeated_keys_or_bottomless_nesting_is_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "judge.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        read_recorded(path)
+
+
 def test_read_recorded_without_figures_of_its_own(tmp_path: Path) -> None:
     assert read_recorded(recorded(tmp_path, {"human": [1], "predicted": [2], "published": []})).published == {}
     with pytest.raises(DataError, match="cannot be read as JSON"):

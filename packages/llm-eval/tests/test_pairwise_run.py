@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent / "importable"))
 
 from judge_fakes import FakeJudge, make_item, share
 
-from llm_eval._items import item_to_json
+from llm_eval._items import item_sha256, item_to_json
 from llm_eval._load_answers import load_answers
 from llm_eval._pair_judgements import pair_from_json, pair_to_json
 from llm_eval._pairwise import PairOutcome
@@ -122,6 +123,9 @@ def test_run_writes_lines_that_come_back_and_a_report(tmp_path: Path) -> None:
     rows = read_pair_attempts(tmp_path / "run" / "pairs.jsonl")
     assert set(rows) == set(compared.judgements)
     assert all(pair_from_json(pair_to_json(row), source="x") == row for row in rows)
+    assert {pair for row in rows for pair in row.item_hashes} == {
+        (item.id, item_sha256(item)) for at in range(6) for item in (make_item(at, "good"), make_item(at, "short"))
+    }
     summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
     assert summary["pairs"][0]["counts"] == {"a_wins": 6, "b_wins": 0, "tie": 0, "half_tie": 0, "flipped": 0}
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
@@ -171,13 +175,21 @@ def test_run_of_taiwan_llms_prompt_reads_its_marks(tmp_path: Path) -> None:
 def test_read_swaps_gives_what_both_orders_say_of_two_responses(tmp_path: Path) -> None:
     run(tmp_path / "fair", item_files(tmp_path))
     run(tmp_path / "biased", item_files(tmp_path), judged_by(always_first))
-    fair = read_swaps(tmp_path / "fair")
+    fair = read_swaps(tmp_path / "fair", {})
     assert fair[("good-0", "short-0")] is SwapVerdict.FIRST
-    assert set(read_swaps(tmp_path / "biased" / "pairs.jsonl").values()) == {SwapVerdict.UNDECIDED}
+    assert set(read_swaps(tmp_path / "biased" / "pairs.jsonl", {}).values()) == {SwapVerdict.UNDECIDED}
     with pytest.raises(DataError, match="holds no comparison"):
-        read_swaps(tmp_path / "none.jsonl")
+        read_swaps(tmp_path / "none.jsonl", {})
     with pytest.raises(ArtifactError, match=r"run\.json"):
-        read_swaps(tmp_path)
+        read_swaps(tmp_path, {})
+
+
+def test_read_swaps_of_two_answers_with_one_id_refuses_whichever_is_not_the_item(tmp_path: Path) -> None:
+    good, short = (replace(make_item(0, system), id="same") for system in ("good", "short"))
+    run(tmp_path / "run", [write(tmp_path / f"{item.system}.jsonl", [item_to_json(item)]) for item in (good, short)])
+    for item in (good, short):
+        with pytest.raises(DataError, match=r"compares another item 'same' than the one given \(1 such\)"):
+            read_swaps(tmp_path / "run", {"same": item})
 
 
 @pytest.mark.parametrize(
@@ -188,6 +200,7 @@ def test_read_swaps_gives_what_both_orders_say_of_two_responses(tmp_path: Path) 
         ({"verdict": None, "failure": None}, "exactly one of verdict and failure"),
         ({"a": 3}, "an id is no text"),
         ({"is_swapped": 1}, "an id is no text, or is_swapped"),
+        ({"b_item_sha256": 7}, "the hash of an item is no text"),
     ],
 )
 def test_pair_from_json_of_what_no_run_writes_is_refused(tmp_path: Path, row: Any, message: str) -> None:

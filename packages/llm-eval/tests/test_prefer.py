@@ -14,6 +14,8 @@ from judge_fakes import FakeJudge, make_item
 from llm_eval._items import JudgeItem, Turn, item_to_json
 from llm_eval._judge import make_settings
 from llm_eval._judge_run import run_judge
+from llm_eval._load_answers import load_answers
+from llm_eval._pairwise_run import PairwiseSettings, run_pairwise
 from llm_eval._prefer import PreferInputs, prefer
 from llm_eval._preferences import (
     NoPreference,
@@ -302,6 +304,49 @@ def test_prefer_of_judgements_without_hashes_of_items_refuses_other_contexts(jud
 def test_prefer_of_judgements_without_hashes_and_clusters_goes_by_the_ids(judged: Judged, tmp_path: Path) -> None:
     inputs = replace(judged(), judgements=bare(tmp_path, "item_sha256", "cluster"))
     assert prefer(inputs, PreferenceRules(), output=tmp_path / "out").num_pairs == 3
+
+
+def compared(folder: Path, items=ITEMS[:3]) -> Path:
+    """Compare the first three responses with each other, so that each check finds its pair."""
+    paths = []
+    for item in items:
+        paths.append(folder / f"{item.id}.jsonl")
+        paths[-1].write_text(json.dumps(item_to_json(item)) + "\n", encoding="utf-8")
+    questions, files = load_answers(paths)
+    engine = FakeJudge(
+        answer=lambda text, _seed: json.dumps({"winner": "B" if "！" in text.split("答案 B: ")[1] else "A"})
+    )
+    with open_progress(quiet=True) as progress:
+        run_pairwise(engine, questions, files, PairwiseSettings(), output=folder / "pairwise", progress=progress)
+    return folder / "pairwise"
+
+
+@pytest.mark.parametrize("name", ["pairwise", "pairwise/pairs.jsonl"])
+@pytest.mark.parametrize(
+    "change", [{"response": "別的回應"}, {"context": turns(("user", "別的話題"))}, {"references": ()}], ids=str
+)
+def test_prefer_of_comparisons_of_other_items_of_the_same_ids_is_refused(
+    judged: Judged, tmp_path: Path, change: dict[str, Any], name: str
+) -> None:
+    compared(tmp_path, [replace(item, **change) for item in ITEMS[:3]])
+    inputs = replace(judged(), pairwise=tmp_path / name)
+    with pytest.raises(DataError, match=r"compares another item 'good-0' than the one given \(3 such\)"):
+        prefer(inputs, PreferenceRules(check_swap=True), output=tmp_path / "out")
+
+
+def test_prefer_checks_swaps_of_the_same_items_and_of_comparisons_without_hashes(
+    judged: Judged, tmp_path: Path
+) -> None:
+    inputs = replace(judged(), pairwise=compared(tmp_path))
+    known = prefer(inputs, PreferenceRules(check_swap=True), output=tmp_path / "known")
+    rows = rows_of(tmp_path / "pairwise" / "pairs.jsonl")
+    for row in rows:
+        del row["a_item_sha256"], row["b_item_sha256"]
+    old = tmp_path / "old.jsonl"
+    old.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    unknown = prefer(replace(inputs, pairwise=old), PreferenceRules(check_swap=True), output=tmp_path / "unknown")
+    assert known.num_pairs == unknown.num_pairs == 1
+    assert known.pair_outcomes == unknown.pair_outcomes
 
 
 def test_prefer_counts_items_without_a_score_of_the_dimension_as_unscored(judged: Judged, tmp_path: Path) -> None:

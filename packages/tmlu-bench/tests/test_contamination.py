@@ -189,6 +189,8 @@ def test_corpus_of_all_formats_is_read(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.jsonl", b"{\n", r"a\.jsonl:1: is not JSON"),
+        ("a.jsonl", b'{"text": "a", "text": "b"}\n', r"a\.jsonl:1: .*'text' comes twice"),
+        ("a.jsonl", b"[" * 100_000, r"a\.jsonl:1: is not JSON"),
         ("a.jsonl", b'{"body": "x"}\n', r"a\.jsonl:1: has no text in 'text'"),
         ("a.txt", b"\xff", r"a\.txt: byte 0 is not UTF-8"),
         ("a.parquet", b"no", r"a\.parquet: is no Parquet file"),

@@ -222,6 +222,8 @@ def test_bad_row_is_a_fault_with_file_and_line(tmp_path: Path, changed: dict[str
         ('{"question": "斷', FaultReason.INVALID_JSON),
         ("[1, 2]", FaultReason.NOT_AN_OBJECT),
         ("[" * 3000, FaultReason.INVALID_JSON),
+        ('{"question": "一", "answer": "A", "answer": "B"}', FaultReason.INVALID_JSON),
+        (f'{{"id": 1{"0" * 5000}}}', FaultReason.INVALID_JSON),
     ],
 )
 def test_broken_json_line_is_a_fault_and_blank_lines_are_none(tmp_path: Path, line: str, reason: FaultReason) -> None:
@@ -304,6 +306,7 @@ def test_content_hash_follows_the_questions_not_the_files(tmp_path: Path) -> Non
     [
         ("soup_test.parquet", b"no parquet", "no readable Parquet"),
         ("soup.json", b"{", "is no JSON"),
+        ("soup.json", b'{"1": {}, "1": {}}', "the key '1' comes twice in one object"),
         ("soup.json", b"3", "neither a list nor an object"),
         ("soup_test.jsonl", b"", "hold no row"),
         ("soup_test.jsonl", b"[]\n", r"first fault: soup_test.jsonl:1"),
@@ -324,7 +327,7 @@ def test_missing_path_and_unknown_suffix_are_errors(tmp_path: Path) -> None:
         load_questions(write(tmp_path / "notes.txt", ""))
 
 
-@pytest.mark.parametrize("content", ["{", "{}"])
+@pytest.mark.parametrize("content", ["{", "{}", '[{"id": "soup", "name": "a", "name": "b"}]', "[" * 100_000])
 def test_broken_subjects_json_is_an_error(tmp_path: Path, content: str) -> None:
     write(tmp_path / "soup_test.jsonl", lines(row(1)))
     write(tmp_path / "subjects.json", content)

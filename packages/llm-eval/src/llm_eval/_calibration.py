@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from llm_eval._columns import FloatArray, Labels, Units, Values, as_point_pair, near_one, read_units
+from llm_eval._columns import FloatArray, Labels, Units, Values, as_point_pair, as_points, near_one, read_units
 from twllm_runs.statistics import mean_estimate
 from twllm_types import ConfigError, Estimate, EstimateUnit
 
@@ -88,7 +88,8 @@ def calibrate(
         return Calibration(
             method=method, before=None, after=None, reduction=None, reason=reason, num_folds=num_folds, n=x.size
         )
-    calibrated = _cross_fit(x, y, method, units=units, num_folds=num_folds, seed=seed)
+    # A line goes on beyond the scores that it was fitted to, so its values may be larger than any rating.
+    calibrated = as_points(_cross_fit(x, y, method, units=units, num_folds=num_folds, seed=seed), name="calibrated")
     errors = np.abs(x - y), np.abs(calibrated - y)
     before, after, reduction = (
         mean_estimate(values, unit=EstimateUnit.POINTS, clusters=clusters, level=level)

@@ -122,12 +122,9 @@ def expected_scores(
         return ParseFailure(kind=kind, message="the tokens do not join to the text; score without expected values")
     scores: dict[str, DimensionScore] = {}
     for name, value in parsed.values.items():
-        read = _walk(tokens, value, values, offset=offset)
-        if isinstance(read, ParseFailure):
-            return ParseFailure(kind=read.kind, dimension=name, message=f"{name!r}: {read.message}")
-        score = _expectation(values, read, least_mass=least_mass)
+        score = _score(tokens, name, value, values, offset=offset, least_mass=least_mass)
         if isinstance(score, ParseFailure):
-            return ParseFailure(kind=score.kind, dimension=name, message=f"{name!r}: {score.message}")
+            return score
         scores[name] = score
     return scores
 
@@ -201,6 +198,22 @@ def _offset(text: str, joined: str, *, last: int) -> int | None:
     if joined.startswith(text[:last]):
         return 0
     return len(joined) - len(text) if joined.endswith(text) else None
+
+
+def _score(
+    tokens: Sequence[TokenLogprob],
+    name: str,
+    value: ParsedValue,
+    scale: Scale,
+    *,
+    offset: int,
+    least_mass: float | None,
+) -> DimensionScore | ParseFailure:
+    mass = _walk(tokens, value, scale, offset=offset)
+    score = mass if isinstance(mass, ParseFailure) else _expectation(scale, mass, least_mass=least_mass)
+    if isinstance(score, ParseFailure):
+        return ParseFailure(kind=score.kind, dimension=name, message=f"{name!r}: {score.message}")
+    return score
 
 
 def _walk(

@@ -11,7 +11,7 @@ from llm_eval._expected import (
     is_told_apart_at_once,
     path_question,
 )
-from llm_eval._items import JudgeItem, item_sha256
+from llm_eval._items import JudgeItem
 from llm_eval._judge_plan import PlannedJudgement, as_conversation, content_sha256, failed_by_engine, may_try_again
 from llm_eval._judge_settings import JudgeSettings, PromptForm
 from llm_eval._judgements import (
@@ -314,5 +314,5 @@ def _made(
         prompt_sha256=content_sha256(sent.content),
         usage=None if answer is None else answer.usage,
         num_attempts=sent.planned.attempt,
-        item_sha256=item_sha256(item),
+        item_sha256=sent.planned.item_sha256,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from llm_eval._dimensions import Dimension
-from llm_eval._items import JudgeItem
+from llm_eval._items import JudgeItem, item_sha256
 from llm_eval._judge_settings import JudgeSettings
 from llm_eval._judgements import Judgement, JudgementFailureKind
 from llm_eval._prompts import build_prompt
@@ -24,6 +24,7 @@ class PlannedJudgement:
         draw: 0 for the first sampling; a further one has another seed. An attempt that the engine failed drew nothing.
         dimensions: in the order of the prompt.
         prompt: the user's message.
+        item_sha256: hash of the item, made before the asking, which nothing should hold up.
     """
 
     item: JudgeItem
@@ -32,6 +33,7 @@ class PlannedJudgement:
     draw: int = 0
     dimensions: tuple[Dimension, ...]
     prompt: str
+    item_sha256: str
 
     @property
     def key(self) -> tuple[str, int]:
@@ -111,7 +113,9 @@ def _plan(item: JudgeItem, repeat: int, settings: JudgeSettings) -> PlannedJudge
         with_reason=settings.with_reason,
         taiwan_rule=settings.taiwan_rule,
     )
-    return PlannedJudgement(item=item, repeat=repeat, dimensions=dimensions, prompt=prompt)
+    return PlannedJudgement(
+        item=item, repeat=repeat, dimensions=dimensions, prompt=prompt, item_sha256=item_sha256(item)
+    )
 
 
 def _turns(conversation: Conversation) -> str:

@@ -185,7 +185,7 @@ class Judgement:
 
 def judgement_to_json(judgement: Judgement) -> JsonObject:
     """Return one line of `judgements.jsonl`; `judgement_from_json` is its inverse."""
-    failure, scores, usage = judgement.failure, judgement.scores, judgement.usage
+    scores = judgement.scores
     return {
         "schema_version": JUDGEMENT_SCHEMA_VERSION,
         "item_id": judgement.item_id,
@@ -193,23 +193,33 @@ def judgement_to_json(judgement: Judgement) -> JsonObject:
         "cluster": judgement.cluster,
         "repeat": judgement.repeat,
         "scores": None if scores is None else {name: _score_to_json(score) for name, score in scores.items()},
-        "failure": None
-        if failure is None
-        else {"kind": failure.kind.value, "dimension": failure.dimension, "message": failure.message},
+        "failure": failure_to_json(judgement.failure),
         "responses": list(judgement.responses),
         "reason": judgement.reason,
         "model": judgement.model,
         "prompt_sha256": judgement.prompt_sha256,
-        "usage": None
-        if usage is None
-        else {
-            "num_prompt_tokens": usage.num_prompt_tokens,
-            "num_completion_tokens": usage.num_completion_tokens,
-            "num_cached_tokens": usage.num_cached_tokens,
-        },
+        "usage": usage_to_json(judgement.usage),
         "num_attempts": judgement.num_attempts,
         # Left out and not null: runs of earlier versions keep their lines and so the hash of these in their summary.
         **({} if judgement.item_sha256 is None else {"item_sha256": judgement.item_sha256}),
+    }
+
+
+def failure_to_json(failure: JudgementFailure | None) -> JsonObject | None:
+    """Return what a line holds of a failure."""
+    if failure is None:
+        return None
+    return {"kind": failure.kind.value, "dimension": failure.dimension, "message": failure.message}
+
+
+def usage_to_json(usage: Usage | None) -> JsonObject | None:
+    """Return what a line holds of the tokens taken."""
+    if usage is None:
+        return None
+    return {
+        "num_prompt_tokens": usage.num_prompt_tokens,
+        "num_completion_tokens": usage.num_completion_tokens,
+        "num_cached_tokens": usage.num_cached_tokens,
     }
 
 

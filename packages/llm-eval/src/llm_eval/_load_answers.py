@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from llm_eval._items import JudgeItem, item_from_json
+from llm_eval._items import JudgeItem, item_from_json, item_sha256
 from llm_eval._load_items import read_rows
 from llm_eval._template import plain_turns
 from twllm_types import ConfigError, DataError, JsonObject, JsonValue
@@ -35,10 +35,12 @@ class Answer:
     Attributes:
         id: of the answer: the item's in item files, else file stem and question.
         text: the answer.
+        item_sha256: hash of the whole item (`item_sha256`); None where the answer is of no item.
     """
 
     id: str
     text: str
+    item_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,7 @@ def _system(row: JsonObject) -> Iterator[str]:
 def _item_answer(item: JudgeItem, where: str) -> Answer:
     if item.response is None:
         raise DataError(f"{where}: item {item.id} has no response to compare; give items with responses")
-    return Answer(id=item.id, text=item.response)
+    return Answer(id=item.id, text=item.response, item_sha256=item_sha256(item))
 
 
 def _bench_answer(

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import cast
 
 from llm_eval._judge_summary import cluster_labels, estimate_to_json
-from llm_eval._judgements import JudgementFailure, JudgementFailureKind
+from llm_eval._judgements import JudgementFailure, JudgementFailureKind, failure_to_json, usage_to_json
 from llm_eval._pairwise import PairOutcome, PairRates, PairVerdict, PairWinner, combine_orders, pair_rates
 from twllm_runs.statistics import mean_estimate
 from twllm_types import DataError, Estimate, EstimateUnit, JsonObject, JsonValue, Usage
@@ -48,6 +48,9 @@ class PairJudgement:
         prompt_sha256: hash of the prompt as sent.
         usage: tokens taken; None where the engine does not say.
         num_attempts: tries made, >= 1.
+        a_item_sha256: hash of the item of a as it was compared (`item_sha256`); None where the answer is of no item,
+            and in comparisons of earlier versions.
+        b_item_sha256: the same of b.
     """
 
     key: PairKey
@@ -60,6 +63,14 @@ class PairJudgement:
     prompt_sha256: str
     usage: Usage | None
     num_attempts: int = 1
+    a_item_sha256: str | None = None
+    b_item_sha256: str | None = None
+
+    @property
+    def item_hashes(self) -> tuple[tuple[str, str], ...]:
+        """Id and hash of each item, as far as the comparison says what it compared; the two may share an id."""
+        found = ((self.a_id, self.a_item_sha256), (self.b_id, self.b_item_sha256))
+        return tuple((item_id, sha256) for item_id, sha256 in found if sha256 is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +174,8 @@ def outcomes_by_answers(judgements: Iterable[PairJudgement]) -> dict[tuple[str, 
 
 def pair_to_json(judgement: PairJudgement) -> JsonObject:
     """Return one line of `pairs.jsonl`; `pair_from_json` is its inverse."""
-    key, verdict, failure, usage = judgement.key, judgement.verdict, judgement.failure, judgement.usage
+    key, verdict = judgement.key, judgement.verdict
+    hashes = {"a_item_sha256": judgement.a_item_sha256, "b_item_sha256": judgement.b_item_sha256}
     return {
         "schema_version": PAIR_SCHEMA_VERSION,
         "question_id": key.question_id,
@@ -180,20 +192,14 @@ def pair_to_json(judgement: PairJudgement) -> JsonObject:
             "score_second": verdict.score_second,
             "reason": verdict.reason,
         },
-        "failure": None
-        if failure is None
-        else {"kind": failure.kind.value, "dimension": failure.dimension, "message": failure.message},
+        "failure": failure_to_json(judgement.failure),
         "responses": list(judgement.responses),
         "model": judgement.model,
         "prompt_sha256": judgement.prompt_sha256,
-        "usage": None
-        if usage is None
-        else {
-            "num_prompt_tokens": usage.num_prompt_tokens,
-            "num_completion_tokens": usage.num_completion_tokens,
-            "num_cached_tokens": usage.num_cached_tokens,
-        },
+        "usage": usage_to_json(judgement.usage),
         "num_attempts": judgement.num_attempts,
+        # Left out and not null: runs of earlier versions keep their lines and so the hash of these in their summary.
+        **{name: sha256 for name, sha256 in hashes.items() if sha256 is not None},
     }
 
 
@@ -303,6 +309,8 @@ def _pair(row: Mapping[str, JsonValue]) -> PairJudgement:
     texts = {name: row[name] for name in ("question_id", "a", "b", "a_id", "b_id", "prompt_sha256")}
     if not all(isinstance(text, str) for text in texts.values()) or not isinstance(row["is_swapped"], bool):
         raise TypeError("an id is no text, or is_swapped is neither true nor false")
+    if not all(isinstance(row.get(name), str | None) for name in ("a_item_sha256", "b_item_sha256")):
+        raise TypeError("the hash of an item is no text")
     named = cast("dict[str, str]", texts)
     return PairJudgement(
         key=PairKey(question_id=named["question_id"], a=named["a"], b=named["b"], is_swapped=row["is_swapped"]),
@@ -319,6 +327,8 @@ def _pair(row: Mapping[str, JsonValue]) -> PairJudgement:
         prompt_sha256=named["prompt_sha256"],
         usage=None if usage is None else Usage(**usage),
         num_attempts=cast("int", row["num_attempts"]),
+        a_item_sha256=cast("str | None", row.get("a_item_sha256")),
+        b_item_sha256=cast("str | None", row.get("b_item_sha256")),
     )
 
 

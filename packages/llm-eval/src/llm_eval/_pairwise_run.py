@@ -292,6 +292,8 @@ def _judgement(
         prompt_sha256=sha256,
         usage=None if completion is None else completion.usage,
         num_attempts=planned.attempt,
+        a_item_sha256=planned.a.item_sha256,
+        b_item_sha256=planned.b.item_sha256,
     )
 
 

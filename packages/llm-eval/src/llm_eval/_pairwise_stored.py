@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from llm_eval._items import JudgeItem, item_sha256
 from llm_eval._pair_judgements import PairJudgement, PairKey, outcomes_by_answers, pair_from_json, pair_to_json
 from llm_eval._pairwise import PairOutcome
 from llm_eval._preferences import SwapVerdict
@@ -54,15 +55,16 @@ def pairs_to_json(judgements: Iterable[PairJudgement]) -> JsonObject:
     return {"num": len(rows), "sha256": hashlib.sha256("\n".join(rows).encode("ascii")).hexdigest()}
 
 
-def read_swaps(path: Path) -> dict[tuple[str, str], SwapVerdict]:
+def read_swaps(path: Path, items: Mapping[str, JudgeItem]) -> dict[tuple[str, str], SwapVerdict]:
     """Read what a pairwise judge said over both orders, by the ids of the two responses.
 
     Args:
         path: folder of a finished pairwise run, or its `pairs.jsonl`.
+        items: what must have been compared, by id, as far as the comparisons say; others are not looked at.
 
     Raises:
         ArtifactError: the folder holds no finished pairwise run.
-        DataError: a line is no comparison, or there is none.
+        DataError: a line is no comparison, there is none, or one is of another item under an id of `items`.
     """
     if path.is_dir():
         stored = read_run(path)
@@ -73,5 +75,13 @@ def read_swaps(path: Path) -> dict[tuple[str, str], SwapVerdict]:
         found = last_pairs(read_pair_attempts(path))
     if not found:
         raise DataError(f"{path}: holds no comparison; give the folder of a pairwise run")
+    hashes = {item_id: item_sha256(item) for item_id, item in items.items()}
+    compared = {pair for row in found.values() for pair in row.item_hashes}
+    others = sorted({item_id for item_id, sha256 in compared if hashes.get(item_id, sha256) != sha256})
+    if others:
+        raise DataError(
+            f"{path}: compares another item {others[0]!r} than the one given ({len(others):,} such); "
+            "give the items that were compared"
+        )
     outcomes = outcomes_by_answers(found.values())
     return {ids: _VERDICTS.get(outcome, SwapVerdict.UNDECIDED) for ids, outcome in outcomes.items()}

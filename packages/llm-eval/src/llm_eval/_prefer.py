@@ -105,7 +105,7 @@ def prefer(
 
     Raises:
         ConfigError: no item has a score of this dimension, or the swap check has nothing to go by.
-        DataError: an input is damaged, or a judgement is of no item, or of another one of the same id.
+        DataError: an input is damaged, a judgement is of no item, or it or a comparison is of another with its id.
         ArtifactError: the folder holds another run, or that of the judge was changed.
         RunError: the system refuses a write.
     """
@@ -123,7 +123,7 @@ def prefer(
             return _stored_result(output, run.result)
         items = load_items(inputs.items)
         scores = _scores(inputs, items, dimension)
-        swaps = None if inputs.pairwise is None else read_swaps(inputs.pairwise)
+        swaps = None if inputs.pairwise is None else read_swaps(inputs.pairwise, {item.id: item for item in items})
         chosen = select_preferences(items, scores, rules, swaps=swaps)
         summary = _write(output, chosen, scores, form)
         write_text_atomic(output / REPORT_NAME, render_report(_report(chosen, scores, summary, dimension, rules)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from llm_eval._judge_scores import JudgeScores
+from twllm_runs import unique_keys
 from twllm_types import DataError, FrozenDict, JsonObject, JsonValue
 
 # A whole number in JSON may be larger than any float.
@@ -72,8 +73,8 @@ def read_recorded(path: Path) -> RecordedJudge:
         DataError: the file cannot be read, has another layout, columns of unequal length, or a value that is no number.
     """
     try:
-        content: JsonValue = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content: JsonValue = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error}); check the path and the file") from error
     if isinstance(content, list):
         recorded = _read_rows(content, path)

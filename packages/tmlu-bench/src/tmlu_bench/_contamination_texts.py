@@ -9,6 +9,7 @@ from typing import cast
 
 from tmlu_bench._permute import option_roles, permute_seeded
 from tmlu_bench._question_set import QuestionSet
+from twllm_runs import unique_keys
 from twllm_types import ChoiceQuestion, ConfigError, DataError
 
 _TRIES_PER_ORDER = 8
@@ -116,9 +117,9 @@ def _jsonl_texts(path: Path, field: str) -> Iterator[str]:
     with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                row: object = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}:{number}: is not JSON; give one object per line") from error
+                row: object = json.loads(line, object_pairs_hook=unique_keys)
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}:{number}: is not JSON ({error}); give one object per line") from error
             text = cast("dict[str, object]", row).get(field) if isinstance(row, dict) else None
             if not isinstance(text, str):
                 raise DataError(f"{path}:{number}: has no text in {field!r}; name its field by --text-field")

@@ -1,6 +1,5 @@
 """From a folder, a file or an id of the hub to a `QuestionSet`."""
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from tmlu_bench._question_set import (
 from tmlu_bench._sources._decode import decode_text
 from tmlu_bench._sources._files import SPLIT_NAMES, SplitFile, find_files
 from tmlu_bench._sources._hub import HubRows, read_hub
-from tmlu_bench._sources._read import Row, read_rows
+from tmlu_bench._sources._read import Row, parse_json, read_rows
 from tmlu_bench._sources._rows import RowFault, RowPlace, is_writable, parse_row, row_format
 from tmlu_bench._subjects import find_subject, load_subjects
 from twllm_types import ChoiceQuestion, DataError, FrozenDict
@@ -168,10 +167,10 @@ def _take_names(collected: _Collected, path: Path) -> dict[str, str]:
     file = next((place for place in (folder / "subjects.json", *places) if place.is_file()), None)
     if file is None:
         return {}
+    text, encoding = decode_text(file.read_bytes(), file.name)
     try:
-        text, encoding = decode_text(file.read_bytes(), file.name)
-        entries: object = json.loads(text)
-    except json.JSONDecodeError as error:
+        entries = parse_json(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file.name} is no JSON ({error}); mend or remove it") from error
     if not isinstance(entries, list):
         raise DataError(f'{file.name} holds no list; give [{{"id": ..., "name": ...}}, ...] or remove it')

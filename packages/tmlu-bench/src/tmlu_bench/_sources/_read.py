@@ -13,6 +13,7 @@ from typing import cast
 from tmlu_bench._question_set import FaultReason
 from tmlu_bench._sources._decode import decode_text
 from tmlu_bench._sources._rows import RowFault
+from twllm_runs import unique_keys
 from twllm_types import DataError
 
 Row = Mapping[str, object] | RowFault
@@ -59,14 +60,26 @@ def read_whole_json(path: Path) -> dict[str, object]:
         DataError: it cannot be read, or holds no object.
     """
     try:
-        content: object = json.loads(decode_text(path.read_bytes(), path.name)[0])
+        text, _ = decode_text(path.read_bytes(), path.name)
     except OSError as error:
         raise DataError(f"{path.name} cannot be read ({error.strerror}); check the path") from error
-    except (json.JSONDecodeError, RecursionError) as error:
+    try:
+        content = parse_json(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name} is no JSON ({error}); mend the file") from error
     if not isinstance(content, dict):
         raise DataError(f"{path.name} holds no object; check which file it is")
     return cast("dict[str, object]", content)
+
+
+def parse_json(text: str) -> object:
+    """Read JSON in which no object repeats a key, as two answers to one question would.
+
+    Raises:
+        ValueError: the text is no JSON, holds a number of thousands of digits, or repeats a key.
+        RecursionError: it is nested too deep.
+    """
+    return json.loads(text, object_pairs_hook=unique_keys)
 
 
 def _json_lines(text: str, _name: str) -> Iterator[tuple[int, Row]]:
@@ -75,8 +88,8 @@ def _json_lines(text: str, _name: str) -> Iterator[tuple[int, Row]]:
         if not line.strip():
             continue
         try:
-            row: object = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            row = parse_json(line)
+        except (ValueError, RecursionError) as error:
             yield number, RowFault(reason=FaultReason.INVALID_JSON, message=f"no JSON ({error}); mend the line")
             continue
         yield number, _as_row(row)
@@ -85,8 +98,8 @@ def _json_lines(text: str, _name: str) -> Iterator[tuple[int, Row]]:
 def _json_whole(text: str, name: str) -> Iterator[tuple[int, Row]]:
     """A list of rows, or an object from id to row, as TTQA and Penguins in a Table have it."""
     try:
-        content: object = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        content = parse_json(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{name} is no JSON ({error}); mend the file, or name JSON lines .jsonl") from error
     if isinstance(content, dict):
         named = cast("dict[str, object]", content)
