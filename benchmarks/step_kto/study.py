@@ -1,6 +1,6 @@
 """The study on the arithmetic task: Step-KTO beside its start, RFT, KTO and DPO, and what its settings matter.
 
-Two processes, one thread each. `run` goes on where it was stopped:
+Two processes, one thread each. `run` goes on where it was stopped; `prepare` is its first part, tuning and starts:
 
     uv run python benchmarks/step_kto/study.py run --folder STUDY
     uv run python benchmarks/step_kto/study.py report --results STUDY/results.jsonl --output study.md
@@ -53,19 +53,19 @@ class Job:
 
 
 def main() -> None:
-    """Run or report."""
+    """Prepare, run or report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("run", "report"))
+    parser.add_argument("command", choices=("prepare", "run", "report"))
     parser.add_argument("--folder", type=Path, default=None, help="of the runs")
     parser.add_argument("--results", type=Path, default=None, help="rows to report")
     parser.add_argument("--output", type=Path, default=None, help="report whose part behind the marker is renewed")
     options = parser.parse_args()
-    if options.command == "run":
+    if options.command != "report":
         if options.folder is None:
-            parser.error("run needs --folder")
+            parser.error(f"{options.command} needs --folder")
         options.folder.mkdir(parents=True, exist_ok=True)
         with run_lock(options.folder):
-            run(options.folder)
+            {"prepare": prepare, "run": run}[options.command](options.folder)
         return
     if options.results is None or options.output is None:
         parser.error("report needs --results and --output")
@@ -74,22 +74,37 @@ def main() -> None:
     options.output.write_text(f"{kept}{MARKER}\n\n{tables}\n", encoding="utf-8")
 
 
-def run(folder: Path) -> None:
-    """Tune and prepare, then the comparison, then the ablations; gather the rows."""
-    own, places = folder / f"seed-{TUNING_SEED}", {seed: folder / f"seed-{seed}" for seed in SEEDS}
-    grid = [(variant, rate, f"{variant.name}-{rate:g}") for variant in COMPARED for rate in LEARNING_RATES]
+def prepare(folder: Path) -> dict[str, float]:
+    """Tune, make the start and the samples of every seed, and return each method's learning rate."""
+    own, grid = folder / f"seed-{TUNING_SEED}", tuning_grid()
     tuning = [prepare_job(own, TUNING_SEED), *(train_job(own, TUNING_SEED, *one) for one in grid)]
-    carry_out([*tuning, *(prepare_job(places[seed], seed) for seed in SEEDS)])
+    carry_out([*tuning, *(prepare_job(folder / f"seed-{seed}", seed) for seed in SEEDS)])
     found = {name: read_result(own / name / RESULT_NAME) for _, _, name in grid}
     rates = {
         variant.name: best_rate({rate: found[name] for one, rate, name in grid if one is variant})
         for variant in COMPARED
     }
     print(json.dumps({"learning_rates": rates}), flush=True)
+    return rates
+
+
+def tuning_grid() -> list[tuple[Variant, float, str]]:
+    """Each method with each rate, and the name of that run."""
+    return [(variant, rate, f"{variant.name}-{rate:g}") for variant in COMPARED for rate in LEARNING_RATES]
+
+
+def run(folder: Path) -> None:
+    """Tune and prepare, then the comparison, then the ablations; gather the rows."""
+    rates = prepare(folder)
+    places = {seed: folder / f"seed-{seed}" for seed in SEEDS}
     chosen = [(seed, variant, rates[variant.name]) for seed in SEEDS for variant in COMPARED]
     chosen += [(seed, variant, rates[STEP_KTO]) for variant in ABLATED for seed in ABLATION_SEEDS]
     carry_out([train_job(places[seed], seed, one, rate, one.name) for seed, one, rate in chosen])
-    names = [(TUNING_SEED, START), *((TUNING_SEED, name) for _, _, name in grid), *((seed, START) for seed in SEEDS)]
+    names = [
+        (TUNING_SEED, START),
+        *((TUNING_SEED, name) for _, _, name in tuning_grid()),
+        *((seed, START) for seed in SEEDS),
+    ]
     names += [(seed, one.name) for seed, one, _ in chosen]
     with open_atomic(folder / RESULTS_NAME, "w") as file:
         for seed, name in names:
