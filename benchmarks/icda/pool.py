@@ -9,6 +9,7 @@ Plan, fixed before the runs:
   alone, without copies of a seed or a test row and without repeated texts of an intent (as `normalise_text` compares).
 - Classifier, arms, validation, test: as in `drift.py`. Nobody knows which rows are clean, so there is no oracle.
 - Intervals: by test row (each is a cluster over the draws), and for 5 shots over the draws as well.
+- The amendment of `drift.py` on the probe's tolerance holds here, too.
 """
 
 import argparse
