@@ -1,4 +1,5 @@
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -40,6 +41,11 @@ RATIO = AnswerPolicy()
         ),
         ("  42 ", "42", AnswerSource.BARE),
         (r"$\frac{1}{2}$", r"$\frac{1}{2}$", AnswerSource.BARE),
+        ("答案是四十二。", "四十二", AnswerSource.PHRASE),
+        ("三分之二", "三分之二", AnswerSource.BARE),
+        (r"\boxed{\boxed{3}}", "3", AnswerSource.BOXED),
+        (r"\boxed{5} then \boxed{", "5", AnswerSource.BOXED),
+        ("####\n\n42", "42", AnswerSource.HASHES),
         ("Then Mei has 42 apples left", "Then Mei has 42 apples left", AnswerSource.SENTENCE),
     ],
 )
@@ -52,6 +58,31 @@ def test_extract_answer_each_form_is_found(text: str, answer: str, source: Answe
 @pytest.mark.parametrize("text", ["", " \n "])
 def test_extract_answer_blank_text_is_none(text: str) -> None:
     assert extract_answer(text) is None
+
+
+REPEATED = [
+    "\\boxed{",
+    "\\boxed{}",
+    "{",
+    "\n",
+    " \n",
+    "#### ",
+    "####\n",
+    "answer is ",
+    "A: \n",
+    "\\(",
+    "$$",
+    "\\text{ ",
+]
+
+
+@pytest.mark.parametrize("before", ["", "The answer is "])
+@pytest.mark.parametrize("piece", REPEATED, ids=range(len(REPEATED)))
+def test_extract_answer_of_endless_repetition_takes_linear_time(piece: str, before: str) -> None:
+    # a model that repeats itself writes such texts; squared time would take minutes
+    extract_answer(before + piece * 40_000 + "x")
+    extract_answer(before + "\\boxed{" + piece * 40_000 + "}" * 40_001)
+    extract_answer(before + "\\boxed{1}" + piece * 40_000 + "\\boxed{2}")
 
 
 def test_extract_answer_box_cut_off_is_not_an_answer() -> None:
@@ -102,6 +133,8 @@ def test_extract_choice_named_letter_is_found(text: str, letter: str | None) -> 
         (r"-2\frac{5}{8}", Fraction(-21, 8), False),
         (r"1.5 \times 10^{3}", Fraction(1500), True),
         ("2*10^-2", Fraction(1, 50), True),
+        ("1.5e3", Fraction(1500), True),
+        ("-2E-2", Fraction(-1, 50), True),
     ],
 )
 def test_parse_number_written_forms_are_exact(text: str, value: Fraction, *, is_decimal: bool) -> None:
@@ -165,6 +198,20 @@ def test_decide_easily_percent_follows_policy(gold: str, prediction: str, policy
         ("12 dollars.", "12", VerdictReason.SAME_TEXT),
         (r"\text{Evelyn}", "evelyn", VerdictReason.SAME_TEXT),
         ("yes", "no", VerdictReason.OTHER_TEXT),
+        (r"2.5 \times 10^{-8}", r"3.1 \times 10^{-8}", VerdictReason.OTHER_NUMBER),
+        (r"6.63 \times 10^{-34}", "0", VerdictReason.OTHER_NUMBER),
+        (r"6.626 \times 10^{-34}", r"6.64 \times 10^{-34}", VerdictReason.OTHER_NUMBER),
+        (r"6.63 \times 10^{-34}", r"6.6300001 \times 10^{-34}", VerdictReason.SAME_NUMBER),
+        ("0", "0.00000001", VerdictReason.SAME_NUMBER),
+        ("42", "４２", VerdictReason.SAME_TEXT),
+        ("0.5", "５０％", VerdictReason.SAME_NUMBER),
+        ("-1234", "－１，２３４", VerdictReason.SAME_NUMBER),
+        ("1/2", "½", VerdictReason.SAME_NUMBER),
+        ("15", "15 m²", VerdictReason.SAME_TEXT),
+        ("42", "四十二", VerdictReason.SAME_TEXT),
+        ("105", "一百零五元", VerdictReason.SAME_TEXT),
+        ("42", r"\text{四十二}", VerdictReason.SAME_TEXT),
+        ("42", "四十三", VerdictReason.OTHER_NUMBER),
         ("12:00", "1:00", VerdictReason.OTHER_TEXT),
     ],
 )
@@ -192,9 +239,18 @@ def test_decide_easily_fractions_are_symmetric_and_exact(left: Fraction, right: 
     assert (one.outcome is AnswerOutcome.EQUIVALENT) == (left == right)
 
 
-def test_answer_policy_negative_decimals_are_refused() -> None:
-    with pytest.raises(ConfigError, match="float_decimals is -1"):
-        AnswerPolicy(float_decimals=-1)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"float_decimals": -1}, "float_decimals is -1"),
+        ({"float_decimals": 10**9}, "float_decimals is 1000000000"),
+        ({"percent": "ratios"}, "percent is 'ratios'; give 'ratio' or 'number' or 'either'"),
+        ({"units": "drop"}, "units is 'drop'"),
+    ],
+)
+def test_answer_policy_bad_rule_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        AnswerPolicy(**options)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,13 @@ def test_problems_same_seed_is_the_same_list_without_repetition() -> None:
     assert first != make_arithmetic_problems(50, split=Split.TRAIN, seed=8)
 
 
+@pytest.mark.parametrize("operator", ["+", "-", "*"])
+def test_problems_that_the_bounds_leave_no_room_for_are_refused(operator: str) -> None:
+    settings = ArithmeticSettings(operators=(operator,), min_steps=60, max_steps=60)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigError, match="these settings gave 0 of 3 different problems"):
+        make_arithmetic_problems(3, split=Split.TRAIN, seed=0, settings=settings)
+
+
 def test_problems_values_stay_in_bounds() -> None:
     settings = ArithmeticSettings(max_value=60, max_operand=30, story_share=0.0)
     for problem in make_arithmetic_problems(80, split=Split.TRAIN, seed=1, settings=settings):

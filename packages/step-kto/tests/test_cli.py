@@ -168,6 +168,20 @@ def test_convert_unpaired_makes_one_step(tmp_path):
     assert load_solutions(output)[0].step_labels == (True,)
 
 
+def test_shared_options_decide_the_run(start, tmp_path):
+    write_problems(tmp_path / "p.jsonl", problems(1))
+    sampled = ("--num-samples", 2, "--max-tokens", 5, "--top-k", 7, "--stop", "xx", "yy", "--seed", 3)
+    labelled = ("--judge", "arithmetic", "--steps", "markers", "--percent", "either", "--timeout-seconds", 9)
+    engine = ("--engine", f"hf:{start}")
+    assert run("evaluate", tmp_path / "p.jsonl", *engine, *sampled, *labelled, "--output", tmp_path / "e") == 0
+    parameters = json.loads((tmp_path / "e" / "run.json").read_text(encoding="utf-8"))["manifest"]["parameters"]
+    sample, label = parameters["sample"], parameters["label"]
+    assert (sample["num_samples"], sample["top_k"], sample["stop"], sample["seed"]) == (2, 7, ["xx", "yy"], 3)
+    assert (label["steps"], label["percent"], label["timeout_seconds"]) == ("markers", "either", 9.0)
+    assert parameters["ks"] == [2]
+    assert run("evaluate", tmp_path / "p.jsonl", *engine, "--judge", "arithmetic", "--output", tmp_path / "e") == 2
+
+
 def test_failed_samples_exit_with_3(tmp_path):
     known = problems(1)
     write_problems(tmp_path / "p.jsonl", known)

@@ -9,8 +9,9 @@ from step_kto import _forward
 from step_kto._collator import StepKTOCollator
 from step_kto._config import LogitsPath
 from step_kto._forward import ChunkedTokenLogps, add_scoring, check_padding_free, score_view, scoring_mode
-from step_kto._prepare import FILLER_PLACE, Example, View, prepare_rows
+from step_kto._prepare import FILLER_PLACE, Example, prepare_rows
 from step_kto._toy_tokenizer import make_toy_tokenizer
+from step_kto._views import View
 from twllm_types import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parent / "importable"))

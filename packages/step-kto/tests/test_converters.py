@@ -15,6 +15,7 @@ from step_kto._converters import (
     unpaired_from_record,
 )
 from step_kto._data import load_converted
+from step_kto._foreign_files import convert_file
 from step_kto._labels import count_labels
 from step_kto._prm800k import from_prm800k, from_prm800k_rows
 from twllm_types import ConfigError, DataError, UnpairedExample
@@ -444,3 +445,13 @@ def test_shared_kto_sample_converts_where_a_conversation_has_one_turn(shared_dat
         if len(row["messages"]) > 2:
             with pytest.raises(DataError, match="apply the chat template first"):
                 unpaired_from_record(row)
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"question": {"problem": "p"}, "label": {"steps": [], "finish_reason": "bad_problem"}}\n']
+)
+def test_converted_file_without_solutions_is_refused_and_nothing_is_written(tmp_path, content):
+    (tmp_path / "in.jsonl").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"in.jsonl: holds no record that gives a solution"):
+        convert_file(tmp_path / "in.jsonl", "prm800k", tmp_path / "out.jsonl", neutral="unknown")
+    assert not (tmp_path / "out.jsonl").exists()

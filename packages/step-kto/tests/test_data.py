@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from step_kto._converters import from_processbench
 from step_kto._data import load_converted, load_solutions, solution_from_row, validate_solutions, write_solutions
 from step_kto._prm800k import from_prm800k
+from step_kto._problems import Problem, load_problems, write_problems
 from twllm_types import DataError, StepwiseSolution
 
 ROW = {
@@ -60,6 +61,12 @@ def test_lone_surrogate_survives_a_file(tmp_path):
     row = StepwiseSolution(prompt="\ud800", steps=("a",), step_labels=(True,), outcome=None)
     write_solutions(path, [row])
     assert load_solutions(path) == (row,)
+
+
+def test_lone_surrogate_of_a_problem_survives_a_file(tmp_path):
+    problem = Problem(prompt="\ud800 + 1?", answer="2")
+    write_problems(tmp_path / "problems.jsonl", [problem])
+    assert load_problems(tmp_path / "problems.jsonl") == (problem,)
 
 
 def test_missing_outcome_is_unknown(tmp_path):

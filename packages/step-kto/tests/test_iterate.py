@@ -118,7 +118,10 @@ def test_two_iterations_go_on_from_the_trained_model_and_the_reference_decides(k
     assert hashes["iteration-2/build"] == others["iteration-2/build"]
     assert hashes["iteration-2/train"] != others["iteration-2/train"]
     page = (output / "report.html").read_text(encoding="utf-8")
-    assert "iteration 2" in page
+    for shown in ("Accuracy, with intervals", "pass@1_greedy, iteration 2", "train.step_beta"):
+        assert shown in page
+    # results come before the hundred settings of a recipe
+    assert page.index("Accuracy, with intervals") < page.index("train.step_beta")
 
 
 def test_report_compares_loops(killed):

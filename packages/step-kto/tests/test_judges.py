@@ -57,6 +57,23 @@ GOLDEN = Path(__file__).parent / "golden"
         ("-3 + 5 = 2", True),
         ("4 = 5", False),
         ("4 + 1 = 5 (see above)", True),
+        ("３＋４＝８", False),
+        ("1/3 = 33.3%", True),
+        ("the average of 3 and 5 = 8 / 2 = 4", True),
+        # another statement than the equation alone
+        ("7 / 2 = 3 remainder 1", None),
+        ("7 ÷ 2 = 3 餘 1", None),
+        ("7 / 2 = 3 R 1", None),
+        ("3 + 4 = 2 (mod 5)", None),
+        ("√16 + 9 = 13", None),
+        ("log 100 + 3 = 5", None),
+        ("12:30 + 1 = 13:30", None),
+        ("2 : 3 + 1 = 5", None),
+        ("100 - 20% = 80", None),
+        ("Is 3 + 4 = 8? No.", None),
+        ("3 + 4 = 8 is false", None),
+        ("If 3 + 4 = 8 then", None),
+        ("3 . 4 = 12", None),
         # nothing that can be checked
         ("2x + 3 = 7", None),
         ("x + 3 = 7", None),
@@ -116,6 +133,11 @@ def test_callable_judge_bad_labels_are_refused(labels: list[bool], message: str)
         CallableJudge(lambda *_: labels).judge("p", "r", ["a", "b"])
 
 
+def test_callable_judge_without_labels_is_refused() -> None:
+    with pytest.raises(DataError, match="a judge gave None; return one label per step"):
+        CallableJudge(lambda *_: None).judge("p", "r", ["a"])  # pyright: ignore[reportArgumentType]
+
+
 def test_step_item_without_steps_is_refused() -> None:
     with pytest.raises(DataError, match="'steps' is empty"):
         StepItem(problem="p", reference="r", steps=())
@@ -148,10 +170,30 @@ def test_judge_prompt_without_reference_says_so() -> None:
         ('{"verdicts": ["right", "maybe", "right"]}', JudgeFailure.WRONG_SHAPE),
         ('{"verdicts": ["right", 1, null]}', JudgeFailure.WRONG_SHAPE),
         ('{"verdicts": ["right"]}', JudgeFailure.WRONG_COUNT),
+        (
+            '<think>{"verdicts": ["wrong", "wrong", "wrong"]}?</think>{"verdicts": ["right", "right", "right"]}',
+            (True,) * 3,
+        ),
+        ('<think>perhaps {"verdicts": ["wrong", "wrong", "wrong"]}, no, wait', JudgeFailure.NO_JSON),
+        ('{"verdicts": ["right", "right", "right"], "verdicts": ["wrong", "wrong", "wrong"]}', JudgeFailure.NO_JSON),
+        ('{"verdicts": [' * 5000, JudgeFailure.NO_JSON),
+        ("\\boxed{" * 20_000, JudgeFailure.NO_JSON),
     ],
 )
 def test_read_verdicts_answer_or_its_fault(text: str, expected: object) -> None:
     assert read_verdicts(text, 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"verdicts": ["right"]}\n```\n', (True,)),
+        ('{"verdicts": ["right"]} although the first', JudgeFailure.NO_JSON),
+    ],
+    ids=["at-the-end", "draft"],
+)
+def test_read_verdicts_of_a_text_cut_off_needs_an_answer_at_its_end(text: str, expected: object) -> None:
+    assert read_verdicts(text, 1, is_cut_off=True) == expected
 
 
 class FakeEngine:
@@ -201,11 +243,18 @@ def test_llm_judge_failures_are_unknown_with_their_reason() -> None:
         EngineFailure(kind=FailureKind.TIMEOUT, message="no answer"),
         completion('{"verdicts": ["rig', FinishReason.LENGTH),
         completion("no idea"),
+        completion('{"verdicts": ["right", "right"]}', FinishReason.REFUSAL),
+        completion("", FinishReason.CONTENT_FILTER),
     ]
     engine = FakeEngine(answers, json_schema=True)
-    judgements = LlmStepJudge(engine).judge_many([item] * 4)
-    assert [judgement.labels for judgement in judgements] == [(True, False), *[(None, None)] * 3]
-    assert count_failures(judgements) == {JudgeFailure.ENGINE: 1, JudgeFailure.TRUNCATED: 1, JudgeFailure.NO_JSON: 1}
+    judgements = LlmStepJudge(engine).judge_many([item] * 6)
+    assert [judgement.labels for judgement in judgements] == [(True, False), *[(None, None)] * 5]
+    assert count_failures(judgements) == {
+        JudgeFailure.ENGINE: 1,
+        JudgeFailure.TRUNCATED: 1,
+        JudgeFailure.NO_JSON: 1,
+        JudgeFailure.REFUSED: 2,
+    }
     assert engine.requests[0].params.json_schema == verdict_schema(2)
     assert engine.requests[0].params.temperature == 0
 
@@ -257,6 +306,40 @@ def test_reward_judge_threshold_splits_and_long_text_is_unknown() -> None:
     assert set(judge.judge("p", "", ["1", "2"])) == {True, False}
     (judgement,) = judge.judge_many([StepItem(problem="p" * 70, reference="", steps=("1",))])
     assert (judgement.labels, judgement.failure) == ((None,), JudgeFailure.TOO_LONG)
+
+
+def test_reward_judge_prompt_of_latex_keeps_its_braces() -> None:
+    text_format = RewardFormat(prompt="Put it in \\boxed{}.\n{problem}\n")
+    judge = RewardModelJudge(
+        reward_model(LlamaForTokenClassification, 2), make_toy_tokenizer(), text_format=text_format
+    )
+    assert judge.rewards("1 + {1}", ["2"]) is not None
+
+
+def test_reward_judge_reward_that_is_no_number_labels_nothing() -> None:
+    model = reward_model(LlamaForTokenClassification, 2)
+    torch.nn.init.constant_(model.score.weight, float("nan"))
+    (judgement,) = RewardModelJudge(model, make_toy_tokenizer()).judge_many(
+        [StepItem(problem="p", reference="", steps=("1", "2"))]
+    )
+    assert (judgement.labels, judgement.failure) == ((None, None), JudgeFailure.NOT_FINITE)
+
+
+def test_reward_judge_class_that_the_model_lacks_is_refused() -> None:
+    judge = RewardModelJudge(
+        reward_model(LlamaForTokenClassification, 2), make_toy_tokenizer(), text_format=RewardFormat(positive_class=2)
+    )
+    with pytest.raises(ConfigError, match="positive_class is 2, and the model has 2 classes"):
+        judge.judge("p", "", ["1"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"prompt": "Solve it.\n"}, "holds no {problem}"), ({"positive_class": -1}, "positive_class is -1")],
+)
+def test_reward_format_bad_option_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        RewardFormat(**options)
 
 
 @pytest.mark.parametrize(

@@ -507,10 +507,18 @@ def test_loss_of_misfitting_tensors_is_refused(changes, message):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("beta", 0.0), ("step_beta", float("nan")), ("step_weight", -1.0), ("desirable_weight", float("inf"))],
+    [
+        ("beta", 0.0),
+        ("step_beta", float("nan")),
+        ("step_weight", -1.0),
+        ("desirable_weight", float("inf")),
+        ("beta", "0.1"),
+        ("step_beta", True),
+        ("step_weight", None),
+    ],
 )
 def test_weights_out_of_range_are_refused(name, value):
-    with pytest.raises(ConfigError, match=f"{name} is {value}"):
+    with pytest.raises(ConfigError, match=f"{name} is {value!r}"):
         StepKTOWeights(**{name: value})
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from step_kto._labels import LabelCode
 from step_kto._pairing import draw_partners, draw_steps
-from step_kto._prepare import FILLER_PLACE, View, mismatched_view, prepare_rows, sampled_view
+from step_kto._prepare import FILLER_PLACE, prepare_rows
 from step_kto._sampler import EpochSampler
 from step_kto._toy_tokenizer import make_toy_tokenizer
+from step_kto._views import View, mismatched_view, sampled_view
 from twllm_types import ConfigError, DataError, StepwiseSolution
 
 sys.path.insert(0, str(Path(__file__).parent / "importable"))

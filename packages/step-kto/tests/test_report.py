@@ -35,6 +35,13 @@ def test_report_puts_evaluations_beside_each_other(tmp_path):
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
+def test_report_names_figures_in_order_and_shows_intervals(tmp_path):
+    write_report([evaluated(tmp_path / "good", right_answer)], tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    places = [page.index(name) for name in ("pass@1_greedy", "pass@2", "maj@2", "stepwise_errors_greedy")]
+    assert places == sorted(places)
+
+
 def test_report_of_folders_with_one_name_shows_their_paths(tmp_path):
     paths = [evaluated(tmp_path / name / "run", right_answer) for name in ("a", "b")]
     write_report(paths, tmp_path / "r.html")

@@ -81,6 +81,18 @@ def test_end_of_sequence_is_on_the_last_step_only():
     assert with_end.completion_ids.count(EOS) == 1
 
 
+def test_end_of_sequence_inside_of_a_step_is_refused():
+    tokenizer = byte_level()
+    end = tokenizer("!")["input_ids"][0]
+    with pytest.raises(DataError, match="step 2 holds the end-of-sequence token as text"):
+        step_token_ids(tokenizer, "q!", ("a\n", "b!"), eos_id=end)
+
+
+def test_lone_surrogate_is_refused_with_its_place():
+    with pytest.raises(DataError, match=r"character 4 of prompt and completion is a lone surrogate \(U\+D800\)"):
+        step_token_ids(PLAIN, "題", ("ab\ud800\n", "c"), eos_id=None)
+
+
 def test_begin_of_sequence_precedes_the_prompt():
     solution = step_token_ids(PLAIN, "q", ("a",), eos_id=None, bos_id=7)
     assert solution.prompt_ids == (7, *PLAIN("q")["input_ids"])

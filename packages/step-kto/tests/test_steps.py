@@ -52,6 +52,33 @@ def test_chinese_markers_begin_steps():
     assert segment_steps("步驟 1：三加四得七\n步驟 2：乘以二得十四") == ("步驟 1：三加四得七\n", "步驟 2：乘以二得十四")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**Step 1:** a\n**Step 2:** b",
+        "STEP 1: a\nSTEP 2: b",
+        "**Step 1**: a\n## **Step 2** b",
+        "步驟一：a\n步驟十二：b",
+        "第一步：a\n第 2 步，b",
+        "１．a\n２．b",
+        "(1) a\n（2）b",
+    ],
+)
+def test_auto_other_ways_to_write_a_step_begin_one(text):
+    first, second = text.split("\n")
+    assert segment_steps(text) == (first + "\n", second)
+
+
+def test_chinese_sentence_about_steps_is_no_marker():
+    assert segment_steps("第一步很難\n步驟一共兩個") == ("第一步很難\n步驟一共兩個",)
+
+
+@pytest.mark.parametrize("text", ["a" + "\n" * 100_000, "a" + "\n " * 100_000, "a" + "\n" * 100_000 + "b"])
+def test_long_white_space_is_cut_in_linear_time(text):
+    # squared time would take minutes
+    assert len(segment_steps(text)) == (2 if text.endswith("b") else 1)
+
+
 def test_marker_inside_a_line_is_no_border():
     assert segment_steps("as in ## Step 1 above\nStep 3 holds too", "markers") == (
         "as in ## Step 1 above\nStep 3 holds too",
@@ -95,6 +122,12 @@ def test_regular_expression_begins_steps_where_it_matches():
 def test_function_that_loses_text_is_refused():
     with pytest.raises(DataError, match="do not join to the text"):
         segment_steps("a\nb", str.split)
+
+
+@pytest.mark.parametrize("pieces", [None, 3, ["a", 1]])
+def test_pieces_that_are_no_texts_are_refused(pieces):
+    with pytest.raises(DataError, match="the step function gave"):
+        segment_steps("a1", lambda _: pieces)
 
 
 def test_unknown_way_to_cut_is_refused():

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -18,7 +19,7 @@ from step_kto._stage_evaluate import named_judge, read_training_judge
 from step_kto._stage_train import last_whole_checkpoint, read_log, run_train
 from step_kto._train_settings import TrainSettings
 from twllm_runs import RunState, parse_recipe
-from twllm_types import ArtifactError, ConfigError, DataError
+from twllm_types import ArtifactError, ConfigError, DataError, RunError
 
 sys.path.insert(0, str(Path(__file__).parent / "importable"))
 
@@ -27,6 +28,10 @@ from step_fakes import SilentProgress, make_labels, summary_of
 
 from step_kto._toy_tokenizer import make_toy_tokenizer
 
+pytestmark = [
+    # TRL says so about classes of its own when it is imported
+    pytest.mark.filterwarnings("ignore::FutureWarning:trl.*"),
+]
 SETTINGS = TrainSettings(max_steps=4, learning_rate=1e-3, batch_size=4, save_steps=1, logging_steps=1)
 
 
@@ -140,6 +145,14 @@ def test_run_train_adapter_is_merged_into_an_ordinary_model(start, data, tmp_pat
     assert any(not torch.equal(merged[name], before[name]) for name in merged)
 
 
+def test_run_train_bf16_keeps_float32_weights_and_comes_near(whole, start, data, tmp_path):
+    run = train(data, start, tmp_path, replace(SETTINGS, precision="bf16"))
+    found, exact = read_log(run.folder), read_log(whole.folder)
+    assert AutoModelForCausalLM.from_pretrained(run.model).dtype == torch.float32
+    assert weights(run) != weights(whole)
+    assert [row["loss"] for row in found] == pytest.approx([row["loss"] for row in exact], abs=0.02)
+
+
 def test_run_train_reference_decides(whole, start, data, tmp_path):
     other = train(data, start, tmp_path / "other", reference=str(whole.model))
     same = train(data, start, tmp_path / "same", reference=start)
@@ -176,6 +189,23 @@ def test_run_train_names_file_and_line_of_a_refused_row(start, tmp_path):
             train(tmp_path / "long.jsonl", start, tmp_path / kind, TrainSettings(kind=kind))
 
 
+@pytest.fixture
+def limit_file_size():
+    """Stands for a full disk: either way a write is cut short."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [20_000, 160_000], ids=["weights", "optimizer"])
+def test_run_train_full_disk_is_named_and_the_same_call_goes_on(whole, start, data, tmp_path, limit_file_size, size):
+    limit_file_size(size)
+    with pytest.raises(RunError, match=r"a checkpoint cannot be written .* then run the same command again"):
+        train(data, start, tmp_path)
+    limit_file_size(resource.RLIM_INFINITY)
+    assert weights(train(data, start, tmp_path)) == weights(whole)
+
+
 def cut_short(folder):
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:100])
 
@@ -204,7 +234,7 @@ def test_run_train_damaged_model_is_named(start, data, tmp_path, damage, part):
 
 def test_run_train_writes_no_model_that_its_last_update_broke(start, data, tmp_path):
     settings = replace(SETTINGS, max_steps=1, learning_rate=1e38, max_grad_norm=1e30)
-    with pytest.raises(DataError, match="not finite .* behind update 1; no model is written"):
+    with pytest.raises(DataError, match=r"not finite .* behind update 1; no model is written"):
         train(data, start, tmp_path, settings)
     assert not (tmp_path / "model").exists()
 

@@ -35,6 +35,8 @@ def outcome(gold: str, prediction: str, policy: AnswerPolicy = POLICY) -> str:
             r"$\begin{pmatrix} 1 & \frac{1}{2} \\ 0 & 1 \end{pmatrix}$",
         ),
         (r"$x\%$", r"$\frac{x}{100}$"),
+        (r"$2.5 \times 10^{-9} \pi$", r"$\pi / 400000000$"),
+        ("$x^2 + 1$", "x²＋１"),
     ],
 )
 def test_compare_texts_equal_values_agree_in_both_orders(one: str, other: str) -> None:
@@ -51,6 +53,8 @@ def test_compare_texts_equal_values_agree_in_both_orders(one: str, other: str) -
         ("$(3, 1)$", r"$\{1, 3\}$"),
         ("$2x + z = 1$", "$1$"),
         ("$x = 4$", "$5$"),
+        (r"$6.63 \times 10^{-34} \pi$", r"$7 \times 10^{-34} \pi$"),
+        ("$x^2$", "x³"),
         ("A rabbit has 4 legs", "That makes 5 legs"),
         ("a share of 10 % of it all", "I think it is 10 then"),
     ],
@@ -79,6 +83,10 @@ def test_compare_texts_percent_either_accepts_both_readings() -> None:
     [
         ("", "4", AnswerOutcome.UNKNOWN, VerdictReason.GOLD_UNPARSEABLE),
         (r"$\begin{foo}$", "4", AnswerOutcome.UNKNOWN, VerdictReason.GOLD_UNPARSEABLE),
+        ("Friday", r"\boxed{Friday}", AnswerOutcome.EQUIVALENT, VerdictReason.SAME_TEXT),
+        ("True", r"\boxed{\text{False}}", AnswerOutcome.DIFFERENT, VerdictReason.OTHER_TEXT),
+        ("星期五", r"\boxed{星期五}", AnswerOutcome.EQUIVALENT, VerdictReason.SAME_TEXT),
+        ("Friday", "It is Friday", AnswerOutcome.UNKNOWN, VerdictReason.GOLD_UNPARSEABLE),
         ("4", "", AnswerOutcome.DIFFERENT, VerdictReason.NO_ANSWER),
         ("$x$", "There is no way to tell", AnswerOutcome.DIFFERENT, VerdictReason.PREDICTION_UNPARSEABLE),
         ("$x$", "$" + "x+" * 3000 + "1$", AnswerOutcome.DIFFERENT, VerdictReason.PREDICTION_UNPARSEABLE),

@@ -28,6 +28,8 @@ from step_kto._arithmetic_stories import tell_story
 from twllm_types import ConfigError
 
 _TRIES_PER_PROBLEM = 400
+_TRIES_PER_OPERATION = 400
+_DEAD_ENDS_PER_PROBLEM = 20
 _SPLIT_TENTHS = 10
 _JOINS: tuple[Operator, ...] = ("+", "-")
 
@@ -128,10 +130,15 @@ def make_arithmetic_problems(
     chosen = settings if settings is not None else ArithmeticSettings()
     rng = Random(f"{split}:{seed}")  # noqa: S311 - a draw to be repeated, not a secret
     found: dict[str, ArithmeticProblem] = {}
+    num_dead_ends = 0
     for _ in range(_TRIES_PER_PROBLEM * count):
-        if len(found) == count:
+        if len(found) == count or num_dead_ends > _DEAD_ENDS_PER_PROBLEM * (len(found) + 1):
             break
-        problem = _draw(rng, chosen)
+        try:
+            problem = _draw(rng, chosen)
+        except _DeadEndError:
+            num_dead_ends += 1
+            continue
         if split_of(problem.prompt) is split:
             found.setdefault(problem.prompt, problem)
     if len(found) < count:
@@ -171,6 +178,10 @@ def _reduce_first(expression: Operation) -> tuple[Expression, str]:
     return value, f"{format_expression(expression)} = {format_number(value)}"
 
 
+class _DeadEndError(Exception):
+    """No operation leads on from a value within the bounds, such as multiplying at the largest value."""
+
+
 def _draw(rng: Random, settings: ArithmeticSettings) -> ArithmeticProblem:
     num_steps = rng.randint(settings.min_steps, settings.max_steps)
     if rng.random() < settings.story_share:
@@ -198,7 +209,9 @@ def _draw_chain(rng: Random, settings: ArithmeticSettings, num_steps: int) -> Ex
 def _draw_tree(rng: Random, settings: ArithmeticSettings, num_steps: int) -> Expression:
     """A chain, or two chains joined by a sum or difference, so that parentheses and precedence matter."""
     negative = settings.allow_negative
+    joins: list[Operator] = [operator for operator in _JOINS if operator in settings.operators]
     num_right = rng.randint(1, num_steps - 2) if num_steps > 2 and rng.random() < 0.5 else 0
+    num_right = num_right if joins else 0
     parts: list[Expression] = []
     for length in (num_steps - num_right - (num_right > 0), num_right):
         part: Expression = Fraction(rng.randint(1, settings.max_operand))
@@ -208,7 +221,6 @@ def _draw_tree(rng: Random, settings: ArithmeticSettings, num_steps: int) -> Exp
     if not num_right:
         return parts[0]
     left, right = parts
-    joins: list[Operator] = [operator for operator in _JOINS if operator in settings.operators]
     choices = [
         candidate
         for operator in joins
@@ -221,8 +233,8 @@ def _draw_tree(rng: Random, settings: ArithmeticSettings, num_steps: int) -> Exp
 def _extend(
     rng: Random, settings: ArithmeticSettings, expression: Expression, value: Fraction, *, negative: bool
 ) -> Expression:
-    """Apply one more operation whose result is allowed; a sum or difference always exists within `max_value`."""
-    while True:
+    """Apply one more operation whose result is allowed."""
+    for _ in range(_TRIES_PER_OPERATION):
         operator = rng.choice(settings.operators)
         if operator in ("+", "-"):
             operand = rng.randint(1, settings.max_operand)
@@ -236,6 +248,7 @@ def _extend(
         candidate = Operation(operator=operator, left=expression, right=Fraction(operand))
         if _allowed(evaluate(candidate), settings, negative=negative):
             return candidate
+    raise _DeadEndError
 
 
 def _allowed(value: Fraction | None, settings: ArithmeticSettings, *, negative: bool) -> bool:

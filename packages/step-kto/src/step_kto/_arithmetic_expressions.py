@@ -11,7 +11,10 @@ Operator: TypeAlias = Literal["+", "-", "*", "/"]
 _MAX_CHARS = 400
 _MAX_DEPTH = 40
 _TOKEN = re.compile(r"\s*(?:([1-9]\d{0,2}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)|([-+*/()%]))")
-_SYNONYMS = str.maketrans({"×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "−": "-", "–": "-", "⁄": "/"})
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_SYNONYMS = str.maketrans(
+    _FULL_WIDTH | {"×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "−": "-", "–": "-", "⁄": "/"}
+)
 _LATEX = (
     (re.compile(r"\\(?:times|cdot|ast)\b"), "*"),
     (re.compile(r"\\div\b"), "/"),
@@ -53,7 +56,7 @@ Expression: TypeAlias = Fraction | Operation
 
 
 def plain_arithmetic(text: str) -> str:
-    r"""Write arithmetic with `+ - * / ( ) %` only: `\times`, `\frac{1}{2}`, `×`, `÷` become signs, currency goes."""
+    r"""Write arithmetic with `+ - * / ( ) %` only: from `\times`, `\frac{1}{2}`, `×`, full-width; currency goes."""
     text = text.translate(_SYNONYMS)
     for pattern, replacement in _LATEX:
         text = pattern.sub(replacement, text)

@@ -128,12 +128,7 @@ def train_baseline(
         solutions, tokenizer=tokenizer, config=args, name="train", model_max_tokens=max_positions(model)
     )
     made = baseline_rows(kind, fitting, seed=args.seed)
-    rows = made.rows
-    if kind == "kto":
-        if args.per_device_train_batch_size < _LEAST_KTO_BATCH:
-            raise ConfigError("TRL's KTO needs per_device_train_batch_size >= 2")
-        # A remainder of one row would be paired with itself.
-        rows = rows[: len(rows) - (len(rows) % args.per_device_train_batch_size == 1)]
+    rows = _without_lone_row(made.rows, args.per_device_train_batch_size) if kind == "kto" else made.rows
     stop = StopOnSignal()
     trainer = _make_trainer(kind, model, rows, tokenizer, args, [*callbacks, _StopAtNonFinite(), stop])
     try:
@@ -146,6 +141,13 @@ def train_baseline(
         num_unused=num_dropped + made.num_unused + len(made.rows) - len(rows),
         stopped_by_signal=stop.stopped,
     )
+
+
+def _without_lone_row(rows: tuple[BaselineRow, ...], batch_size: int) -> tuple[BaselineRow, ...]:
+    """TRL's KTO pairs within a batch: a remainder of one row would be paired with itself."""
+    if batch_size < _LEAST_KTO_BATCH:
+        raise ConfigError("TRL's KTO needs per_device_train_batch_size >= 2")
+    return rows[: len(rows) - (len(rows) % batch_size == 1)]
 
 
 class _StopAtNonFinite(TrainerCallback):

@@ -3,12 +3,16 @@
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from step_kto import _cli_files
+from step_kto._cli_options import LABEL_DEFAULTS, SAMPLE_DEFAULTS, LabelOptions, SampleOptions
 from twllm_runs import ExitCode, make_app, run_app
+
+if TYPE_CHECKING:
+    from step_kto._stage_evaluate import EvaluateSettings
 
 app = make_app(
     "step-kto",
@@ -17,7 +21,6 @@ app = make_app(
 )
 
 Numbers = Annotated[list[int] | None, Parameter(consume_multiple=(1, None))]
-Words = Annotated[list[str] | None, Parameter(consume_multiple=(1, None))]
 
 
 @app.command
@@ -27,15 +30,7 @@ def sample(
     engine: str,
     output: Path,
     num_samples: int = 4,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    top_k: int | None = None,
-    max_tokens: int = 1024,
-    stop: Words = None,
-    seed: int = 0,
-    prompt_format: Literal["text", "chat"] = "text",
-    system_prompt: str | None = None,
-    block_size: int = 256,
+    sampling: SampleOptions = SAMPLE_DEFAULTS,
     retry_failures: bool = False,
 ) -> ExitCode:
     """Sample solutions of problems. Killed at any moment, the same command goes on.
@@ -47,38 +42,18 @@ def sample(
         engine: hf:MODEL, vllm:MODEL, openai:MODEL@URL, replay:FILE, or a YAML file with every setting.
         output: folder of the run; a run of other parameters is never overwritten.
         num_samples: of each problem.
-        temperature: of sampling; 0 is greedy.
-        top_p: nucleus.
-        top_k: most candidates.
-        max_tokens: most new tokens.
-        stop: strings that end a solution.
-        seed: each sample has its own, made of this, its problem and its number.
-        prompt_format: text continues the prompt as it stands, chat makes it a user message.
-        system_prompt: of chat.
-        block_size: samples asked together; decides the last digit of a local model.
+        sampling: how.
         retry_failures: ask again where the engine failed.
     """
     from rich.console import Console
 
     from step_kto._problems import load_problems
-    from step_kto._sample_settings import SampleSettings
     from step_kto._show import show_sample
     from step_kto._stage_sample import run_sample
     from twllm_engines import load_engine
     from twllm_runs import current_cli, open_progress
 
-    settings = SampleSettings(
-        num_samples=num_samples,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        max_tokens=max_tokens,
-        stop=tuple(stop or ()),
-        seed=seed,
-        prompt_format=prompt_format,
-        system_prompt=system_prompt,
-        block_size=block_size,
-    )
+    settings = sampling.settings(num_samples=num_samples)
     loaded = load_problems(problems)
     with load_engine(engine) as model, open_progress(quiet=current_cli().quiet) as progress:
         done = run_sample(model, loaded, settings, output=output, progress=progress, retry_failures=retry_failures)
@@ -92,14 +67,7 @@ def label(
     *,
     output: Path,
     judge: str = "arithmetic",
-    steps: str = "auto",
-    language: Literal["en", "zh-TW"] = "en",
-    max_reasoning_tokens: int = 0,
-    threshold: float = 0.5,
-    percent: Literal["ratio", "number", "either"] = "ratio",
-    units: Literal["ignore", "strict"] = "ignore",
-    require_marked_answer: bool = False,
-    timeout_seconds: float = 5.0,
+    labelling: LabelOptions = LABEL_DEFAULTS,
     retry_failures: bool = False,
 ) -> ExitCode:
     """Label samples: outcomes by the answer verifier, steps by a judge. Killed at any moment, the same command goes on.
@@ -110,34 +78,16 @@ def label(
         samples: folder of a finished step-kto sample.
         output: folder of the run.
         judge: arithmetic, arithmetic-truth, llm:SPEC, reward-model:DIR or none.
-        steps: auto, markers, blank-lines, numbered or regex:PATTERN.
-        language: of an LLM judge's prompt.
-        max_reasoning_tokens: room for an LLM judge's reasoning.
-        threshold: least P(right) of a right step, for a reward model; other formats of such models through a recipe.
-        percent: whether 10 % is 0.1 (ratio), 10 (number), or both.
-        units: drop units of answers, or compare them.
-        require_marked_answer: an answer that is neither boxed, nor behind #### or "the answer is", is wrong.
-        timeout_seconds: of one comparison; beyond it the outcome is unknown.
+        labelling: how.
         retry_failures: ask again where the judge's engine failed.
     """
     from rich.console import Console
 
-    from step_kto._judge_spec import JudgeSettings
-    from step_kto._label_settings import LabelSettings
     from step_kto._show import show_label
     from step_kto._stage_label import run_label
     from twllm_runs import current_cli, open_progress
 
-    settings = LabelSettings(
-        steps=steps,
-        judge=JudgeSettings(
-            judge=judge, language=language, max_reasoning_tokens=max_reasoning_tokens, threshold=threshold
-        ),
-        percent=percent,
-        units=units,
-        require_marked_answer=require_marked_answer,
-        timeout_seconds=timeout_seconds,
-    )
+    settings = labelling.settings(judge=judge)
     with open_progress(quiet=current_cli().quiet) as progress:
         done = run_label(samples, settings, output=output, progress=progress, retry_failures=retry_failures)
     show_label(Console(), done)
@@ -243,18 +193,8 @@ def evaluate(
     judge: str,
     num_samples: int = 8,
     k: Numbers = None,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    max_tokens: int = 1024,
-    stop: Words = None,
-    seed: int = 0,
-    prompt_format: Literal["text", "chat"] = "text",
-    system_prompt: str | None = None,
-    steps: str = "auto",
-    language: Literal["en", "zh-TW"] = "en",
-    max_reasoning_tokens: int = 0,
-    threshold: float = 0.5,
-    require_marked_answer: bool = False,
+    sampling: SampleOptions = SAMPLE_DEFAULTS,
+    labelling: LabelOptions = LABEL_DEFAULTS,
     training_judge: str | None = None,
     allow_same_judge: bool = False,
     retry_failures: bool = False,
@@ -270,70 +210,23 @@ def evaluate(
         judge: of the steps; another than the one that labelled the training set.
         num_samples: sampled solutions of each problem, besides the greedy one.
         k: of pass@k, besides pass@1; num_samples where not given.
-        temperature: of the sampled solutions.
-        top_p: nucleus.
-        max_tokens: most new tokens.
-        stop: strings that end a solution.
-        seed: of sampling.
-        prompt_format: text or chat.
-        system_prompt: of chat.
-        steps: auto, markers, blank-lines, numbered or regex:PATTERN.
-        language: of an LLM judge's prompt.
-        max_reasoning_tokens: room for an LLM judge's reasoning.
-        threshold: of a reward model.
-        require_marked_answer: an answer that is not marked as one is wrong.
+        sampling: of the sampled solutions.
+        labelling: as of the training set.
         training_judge: who labelled the training set, for a model whose folder does not say.
         allow_same_judge: let the judge that trained judge the result, which flatters it.
         retry_failures: ask again where an engine failed.
     """
-    from rich.console import Console
-
-    from step_kto._judge_spec import JudgeSettings
-    from step_kto._label_settings import LabelSettings
-    from step_kto._problems import load_problems
-    from step_kto._sample_settings import SampleSettings
-    from step_kto._show import show_evaluate
-    from step_kto._stage_evaluate import EvaluateSettings, named_judge, read_training_judge, run_evaluate
-    from twllm_engines import load_engine
-    from twllm_runs import current_cli, open_progress
+    from step_kto._stage_evaluate import EvaluateSettings
 
     settings = EvaluateSettings(
-        sample=SampleSettings(
-            num_samples=num_samples,
-            temperature=temperature,
-            top_p=top_p,
-            max_tokens=max_tokens,
-            stop=tuple(stop or ()),
-            seed=seed,
-            prompt_format=prompt_format,
-            system_prompt=system_prompt,
-        ),
-        label=LabelSettings(
-            steps=steps,
-            judge=JudgeSettings(
-                judge=judge, language=language, max_reasoning_tokens=max_reasoning_tokens, threshold=threshold
-            ),
-            require_marked_answer=require_marked_answer,
-        ),
+        sample=sampling.settings(num_samples=num_samples),
+        label=labelling.settings(judge=judge),
         ks=tuple(k) if k else tuple({num_samples} - {1}),
         allow_same_judge=allow_same_judge,
     )
-    trained_by = (
-        read_training_judge(engine.partition(":")[2]) if training_judge is None else named_judge(training_judge)
+    return _evaluate(
+        problems, engine, settings, output=output, training_judge=training_judge, retry_failures=retry_failures
     )
-    loaded = load_problems(problems)
-    with load_engine(engine) as model, open_progress(quiet=current_cli().quiet) as progress:
-        done = run_evaluate(
-            model,
-            loaded,
-            settings,
-            output=output,
-            progress=progress,
-            training_judge=trained_by,
-            retry_failures=retry_failures,
-        )
-    show_evaluate(Console(), done)
-    return ExitCode.FAULTS if done.num_faults else ExitCode.DONE
 
 
 @app.command
@@ -368,6 +261,41 @@ def iterate(recipe: Path, *, output: Path, model: str | None = None, seed: int |
 
 
 _cli_files.register(app)
+
+
+def _evaluate(
+    problems: Path,
+    engine: str,
+    settings: "EvaluateSettings",
+    *,
+    output: Path,
+    training_judge: str | None,
+    retry_failures: bool,
+) -> ExitCode:
+    from rich.console import Console
+
+    from step_kto._problems import load_problems
+    from step_kto._show import show_evaluate
+    from step_kto._stage_evaluate import named_judge, read_training_judge, run_evaluate
+    from twllm_engines import load_engine
+    from twllm_runs import current_cli, open_progress
+
+    trained_by = (
+        read_training_judge(engine.partition(":")[2]) if training_judge is None else named_judge(training_judge)
+    )
+    loaded = load_problems(problems)
+    with load_engine(engine) as model, open_progress(quiet=current_cli().quiet) as progress:
+        done = run_evaluate(
+            model,
+            loaded,
+            settings,
+            output=output,
+            progress=progress,
+            training_judge=trained_by,
+            retry_failures=retry_failures,
+        )
+    show_evaluate(Console(), done)
+    return ExitCode.FAULTS if done.num_faults else ExitCode.DONE
 
 
 def _end_by_sigterm() -> None:

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from step_kto._labels import LabelCode
-from step_kto._prepare import Example, View, ViewName
+from step_kto._prepare import Example
+from step_kto._views import View, ViewName
 
 ViewBatch: TypeAlias = dict[str, Tensor]
 

@@ -69,14 +69,7 @@ def evaluation_figures(
         by_problem.setdefault(sample.prompt, []).append(outcomes[sample.key])
     for k in ks:
         estimates[f"pass@{k}"] = _pass_at(k, by_problem)
-    votes = {prompt: _vote(prompt, sampled, labelled, equivalent) for prompt in by_problem}
-    answered = {sample.prompt for sample in sampled if sample.text is not None}
-    estimates[f"maj@{num_samples}"] = accuracy(
-        [
-            (vote is not None and equivalent(golds[prompt], vote)) if prompt in answered else None
-            for prompt, vote in votes.items()
-        ]
-    )
+    estimates[f"maj@{num_samples}"] = _majority(sampled, labelled, golds=golds, equivalent=equivalent)
     for name, part in (("greedy", greedy), ("sampled", sampled)):
         kept = [labelled[sample.key].solution for sample in part if sample.key in labelled]
         estimates[f"stepwise_errors_{name}"] = stepwise_errors_in_correct(kept)
@@ -99,6 +92,22 @@ def _pass_at(k: int, by_problem: Mapping[str, Sequence[bool | None]]) -> Estimat
         SampleCounts(num_samples=len(outcomes), num_right=sum(outcomes)) for outcomes in scored if len(outcomes) >= k
     ]
     return replace(pass_at_k_estimate(counts, k), num_unscored=len(by_problem) - len(counts))
+
+
+def _majority(
+    sampled: Sequence[Sample],
+    labelled: Mapping[tuple[str, int], LabelledSolution],
+    *,
+    golds: Mapping[str, str],
+    equivalent: Equivalence,
+) -> Estimate:
+    """Share of problems whose vote is right; without any answer of the engine a problem is unscored."""
+    answered = {sample.prompt for sample in sampled if sample.text is not None}
+    right: list[bool | None] = []
+    for prompt in dict.fromkeys(sample.prompt for sample in sampled):
+        vote = _vote(prompt, sampled, labelled, equivalent)
+        right.append((vote is not None and equivalent(golds[prompt], vote)) if prompt in answered else None)
+    return accuracy(right)
 
 
 def _vote(

@@ -18,7 +18,7 @@ from step_kto._converters import (
 from step_kto._data import Converter, load_converted, write_solutions
 from step_kto._labels import LabelLevel
 from step_kto._prm800k import NeutralPolicy, from_prm800k
-from twllm_types import ConfigError, StepwiseSolution
+from twllm_types import ConfigError, DataError, StepwiseSolution
 
 ForeignForm: TypeAlias = Literal[
     "prm800k", "math-shepherd", "processbench", "bigbench-mistake", "mr-gsm8k", "trl-stepwise", "unpaired"
@@ -52,7 +52,7 @@ def convert_file(
 
     Raises:
         ConfigError: `neutral` is missing or needless, or the output exists.
-        DataError: a record is refused; the message begins with file:line.
+        DataError: a record is refused, or none gives a solution; the message begins with the file, and the line.
         RunError: the system refuses the write.
     """
     if (source == "prm800k") != (neutral is not None):
@@ -63,7 +63,10 @@ def convert_file(
         )
     if output.exists():
         raise ConfigError(f"{output}: exists already; give another --output, or delete it")
-    return write_solutions(output, load_converted(file, _converter(source, neutral, step_label)))
+    solutions = load_converted(file, _converter(source, neutral, step_label))
+    if not solutions:
+        raise DataError(f"{file}: holds no record that gives a solution; check the file and --from")
+    return write_solutions(output, solutions)
 
 
 def read_levels(words: Sequence[str] | None) -> tuple[LabelLevel, ...]:

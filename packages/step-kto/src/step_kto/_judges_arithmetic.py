@@ -17,8 +17,23 @@ _RIGHT_RUN = re.compile(r"[-\d.,+*/()%\s]*")
 # the parenthesis of a remark: "5 (see above)"
 _OPENED = re.compile(r"\s*\(\s*$")
 # after these words a number is an operand of the word: "half of 10 + 5 = 10" says nothing about 10 + 5
-_BINDING_WORD = re.compile(r"\b(?:of|times|plus|minus|over|by|than|from|to|per|mod)\s*$", re.IGNORECASE)
+_BINDING_WORD = re.compile(
+    r"\b(?:of|times|plus|minus|over|by|than|from|to|per|mod|log|ln|lg|exp|sin|cos|tan|sqrt|root|gcd|lcm|max|min|choose|"
+    r"if|suppose|assume|whether|not)\s*$",
+    re.IGNORECASE,
+)
+# a sign that takes what follows as its operand, or a ratio; "12:" without a space behind it is a time of day
+_BINDING_SIGN = re.compile(r"[√∛∜∑∏∫|]\s*$|\d\s+:\s*$")
+_GLUED = re.compile(r"(?:[\w\\^}]|\d:)$")
+# what makes of "7 / 2 = 3" another statement: "remainder 1", "餘 1", "(mod 2)", "?", "is false"
+_CHANGING_WORD = re.compile(
+    r"[\s(]*(?:r\b|rem\b|remainders?\b|mod\b|choose\b|餘|余|\?|(?:is|does|would\s+be)\s+(?:not|false|wrong)\b|:\s*\d)",
+    re.IGNORECASE,
+)
+# "100 - 20%" is 80 to some and 99.8 to others
+_PERCENT_OPERAND = re.compile(r"[-+]\s*[\d.]+\s*%")
 _MAX_CHARS = 20_000
+_MAX_WORD_CHARS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +98,15 @@ def _left_side(segment: str) -> _Side | None:
     match = _LEFT_RUN.search(segment)
     run = match.group() if match is not None else ""
     before = segment[: len(segment) - len(run)]
-    glued = bool(before) and (before[-1].isalnum() or before[-1] in "_\\^}") and not run[:1].isspace()
+    tail = before[-_MAX_WORD_CHARS:]
+    glued = _GLUED.search(tail) is not None and not run[:1].isspace()
     # a sentence may have ended before the equation: "There are 3. 4 + 5 = 9"
-    stripped = re.split(r"[.,]\s+", run)[-1].strip().lstrip(",. ")
+    *cut_off, last = re.split(r"[.,]\s+", run)
+    stripped = last.strip().lstrip(",. ")
     starts_with_sign = bool(before.strip(" :;.,")) and stripped[:1] in ("+", "-", "*", "/")
-    if glued or starts_with_sign or _BINDING_WORD.search(before):
+    if glued or starts_with_sign or _BINDING_WORD.search(tail) or _BINDING_SIGN.search(tail):
         return None
-    return _side(stripped, touches_words=bool(before.strip()))
+    return _side(stripped, touches_words=bool(before.strip() or "".join(cut_off).strip()))
 
 
 def _right_side(segment: str) -> _Side | None:
@@ -98,6 +115,8 @@ def _right_side(segment: str) -> _Side | None:
     after = segment[len(run) :]
     run = _OPENED.sub(" ", run)
     if after and (after[0].isalpha() or after[0] in "_\\^{") and not run[-1:].isspace():
+        return None
+    if _CHANGING_WORD.match(after):
         return None
     ends_with_operator = run.rstrip()[-1:] in ("+", "-", "*", "/")
     if ends_with_operator and after.strip():
@@ -123,8 +142,8 @@ def _side(text: str, *, touches_words: bool) -> _Side | None:
 def _holds(left: _Side, right: _Side, *, allow_rounding: bool) -> bool | None:
     if not (left.is_operation or right.is_operation) and (left.touches_words or right.touches_words):
         return None
-    # "24 = 12 dozens * 2": a bare number before words may be counted in something else
-    if not left.is_operation and right.touches_words:
+    # "24 = 12 dozens * 2", "the average of 3 and 5 = 8 / 2": a bare number beside words may mean more than itself
+    if not left.is_operation and (left.touches_words or right.touches_words):
         return None
     if left.value == right.value:
         return True
@@ -132,12 +151,15 @@ def _holds(left: _Side, right: _Side, *, allow_rounding: bool) -> bool | None:
         shown, other = (left, right) if left.is_percent else (right, left)
         if shown.value * 100 == other.value:
             return True
-    return allow_rounding and (_rounds_to(left.value, right) or _rounds_to(right.value, left))
+    if allow_rounding and (_rounds_to(left.value, right) or _rounds_to(right.value, left)):
+        return True
+    return None if _PERCENT_OPERAND.search(left.text) or _PERCENT_OPERAND.search(right.text) else False
 
 
 def _rounds_to(value: Fraction, shown: _Side) -> bool:
-    point = shown.text.find(".")
-    if shown.is_operation or point < 0 or shown.is_percent:
+    text = shown.text.rstrip("% ")
+    point = text.find(".")
+    if shown.is_operation or point < 0:
         return False
-    decimals = len(shown.text) - point - 1
-    return abs(value - shown.value) * 2 * 10**decimals <= 1
+    decimals = len(text) - point - 1
+    return abs(value - shown.value) * (100 if shown.is_percent else 1) * 2 * 10**decimals <= 1

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from torch.utils.data import Dataset
 
@@ -20,32 +20,10 @@ from step_kto._labels import LabelCode, LabelLevel, SolutionCounts, apply_after_
 from step_kto._pairing import SampledStep, draw_partners, draw_steps
 from step_kto._rows import NamedSolution, RowSource, read_rows, source_name
 from step_kto._spans import TokenizedSolution, check_length, step_token_ids
+from step_kto._views import View, ViewName, is_too_long, mismatched_view, sampled_view
 from twllm_types import DataError, StepwiseSolution
 
-ViewName: TypeAlias = Literal["matched", "mismatched", "sampled"]
 FILLER_PLACE = -1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """One sequence that is scored: a context and the tokens behind it, each in a step.
-
-    Attributes:
-        prompt_ids: the context, at least one token.
-        completion_ids: what is scored; empty only where a mismatched answer has no step that fits.
-        step_ids: step of each of them, 0..num_steps-1, never falling.
-        num_steps: H of this sequence.
-    """
-
-    prompt_ids: tuple[int, ...]
-    completion_ids: tuple[int, ...]
-    step_ids: tuple[int, ...]
-    num_steps: int
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens of context and completion."""
-        return len(self.prompt_ids) + len(self.completion_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,11 +190,6 @@ def prepare_rows(
         validate_solutions(solutions, where=where, levels=_levels(config), after_first_error=config.after_first_error)
     partners, sampled = _pair(rows, config=config, name=where)
     max_tokens = _least(config.max_length, model_max_tokens)
-    shortened = sum(
-        _too_long(rows[row].view, rows[partner].view, max_tokens)
-        for pairing in partners
-        for row, partner in enumerate(pairing)
-    )
     return PreparedSet(
         name=name,
         rows=rows,
@@ -224,7 +197,7 @@ def prepare_rows(
         sampled=sampled,
         max_tokens=max_tokens,
         num_dropped=len(named) - len(kept),
-        num_shortened_pairs=shortened,
+        num_shortened_pairs=_num_shortened(rows, partners, max_tokens),
         counts=count_labels(solutions, after_first_error=config.after_first_error),
         ref_sums=None,
         content_hash=_content_hash(rows, partners, sampled, max_tokens),
@@ -255,30 +228,6 @@ def solutions_that_fit(
     )
     kept = _tokenize(named, tokenizer=tokenizer, config=config, model_max_tokens=model_max_tokens)
     return tuple(row.solution for row, _ in kept), len(named) - len(kept)
-
-
-def mismatched_view(own: View, partner: View, *, max_tokens: int | None) -> View:
-    """The prompt of one row and the answer of another; whole steps are left out at the end where it would not fit."""
-    ids, step_ids, num_steps = partner.completion_ids, partner.step_ids, partner.num_steps
-    if _too_long(own, partner, max_tokens):
-        room = (max_tokens or 0) - len(own.prompt_ids)
-        num_steps = step_ids[room] if room >= 0 else 0
-        end = step_ids.index(num_steps)
-        ids, step_ids = ids[:end], step_ids[:end]
-    return View(prompt_ids=own.prompt_ids, completion_ids=ids, step_ids=step_ids, num_steps=num_steps)
-
-
-def sampled_view(own: View, partner: View, drawn: SampledStep, *, max_tokens: int | None) -> View:
-    """The prompt, the own steps before the drawn place, and one step of another answer; empty where it does not fit."""
-    context = own.prompt_ids + own.completion_ids[: own.step_ids.index(drawn.own_step)]
-    ids = tuple(
-        token
-        for token, step in zip(partner.completion_ids, partner.step_ids, strict=True)
-        if step == drawn.partner_step
-    )
-    if max_tokens is not None and len(context) + len(ids) > max_tokens:
-        ids = ()
-    return View(prompt_ids=context, completion_ids=ids, step_ids=(0,) * len(ids), num_steps=min(len(ids), 1))
 
 
 def _tokenize(
@@ -360,13 +309,17 @@ def _pair(
     return tuple(partners), tuple(sampled)
 
 
+def _num_shortened(rows: Sequence[PreparedRow], partners: Sequence[Sequence[int]], max_tokens: int | None) -> int:
+    return sum(
+        is_too_long(rows[row].view, rows[partner].view, max_tokens)
+        for pairing in partners
+        for row, partner in enumerate(pairing)
+    )
+
+
 def _levels(config: StepKTOConfig) -> tuple[LabelLevel, ...]:
     levels: list[LabelLevel] = ["outcome"] if config.outcome_weight > 0 else []
     return (*levels, "step") if config.step_weight > 0 else tuple(levels)
-
-
-def _too_long(own: View, partner: View, max_tokens: int | None) -> bool:
-    return max_tokens is not None and len(own.prompt_ids) + len(partner.completion_ids) > max_tokens
 
 
 def _least(*limits: int | None) -> int | None:

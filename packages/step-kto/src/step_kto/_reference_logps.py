@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from step_kto._collator import StepKTOCollator
 from step_kto._forward import score_view, scoring_mode
 from step_kto._loss import step_sums
-from step_kto._prepare import PreparedSet, RefSums, View, ViewName
+from step_kto._prepare import PreparedSet, RefSums
+from step_kto._views import View, ViewName
 from twllm_runs import JsonlAppender, read_jsonl
 from twllm_types import ArtifactError, DataError
 

@@ -18,6 +18,8 @@ from twllm_runs.report import (
     Column,
     ColumnKind,
     Fact,
+    IntervalRow,
+    Intervals,
     Line,
     Lines,
     Prose,
@@ -35,6 +37,22 @@ _CURVES = (
     ("Accuracy", ("pass@1_greedy", "pass@1_sampled", "maj@")),
     ("Stepwise errors in right solutions", ("stepwise_errors_greedy", "stepwise_errors_sampled")),
     ("Wrong steps in samples", ("wrong_steps_sampled",)),
+)
+# Figures in the order in which they are shown, by how their names begin.
+_ORDER = ("pass@1_", "pass@", "maj@", "stepwise_errors_", "wrong_steps_", "")
+_MAX_INTERVALS = 40
+# Up to so many models stand side by side.
+_MAX_COLUMNS = 5
+# What the head of the page says of a recipe; all of it stands at the end.
+_HEAD = (
+    "model",
+    "iterations",
+    "train.kind",
+    "reference",
+    "sample.num_samples",
+    "label.judge.judge",
+    "evaluate.label.judge.judge",
+    "seed",
 )
 # What is drawn over the updates of a training: title and names in the log.
 _LOG_CURVES = (
@@ -124,10 +142,13 @@ def _loop_page(loop: _Loop) -> Report:
     sections.append(Section(title="Data", blocks=_data_blocks(loop)))
     sections.append(Section(title="Training", blocks=_training_blocks(loop)))
     sections.append(Section(title="Stages", blocks=(_stage_table(loop),)))
+    settings = _flat("", recipe_to_json(loop.recipe))
+    sections.append(Section(title="Settings", blocks=(_settings_table(settings),)))
+    known = dict(settings)
     return Report(
         title="step-kto: a loop",
         subtitle=loop.recipe.description,
-        facts=_facts(loop.recipe),
+        facts=tuple(Fact(name=name, value=known[name]) for name in _HEAD if loop.estimates or "evaluate" not in name),
         sections=tuple(sections),
     )
 
@@ -152,19 +173,42 @@ def _evaluation_blocks(loops: Sequence[_Loop]) -> tuple[Block, ...]:
         for loop in loops
         for iteration, estimates in sorted(loop.estimates.items())
     ]
-    curves = [_curve(title, starts, loops) for title, starts in _CURVES]
+    charts = [chart for title, starts in _CURVES for chart in _charts(title, starts, loops, rows)]
     note = "intervals are those of each figure alone; models of one loop answered the same problems with the same seeds"
-    return (*(curve for curve in curves if curve is not None), _estimate_table("All figures", rows, note=note))
+    return (*charts, _estimate_table("All figures", rows, note=note))
+
+
+def _charts(
+    title: str, starts: Sequence[str], loops: Sequence[_Loop], rows: Sequence[tuple[str, Mapping[str, Estimate]]]
+) -> list[Block]:
+    """The course over the iterations, where there is one, and below it every point with its interval."""
+    curve = _curve(title, starts, loops) if any(len(loop.estimates) > 1 for loop in loops) else None
+    points = [
+        IntervalRow(label=f"{name}, {label}", estimate=estimates[name])
+        for name in _names_in_order(rows)
+        if name.startswith(tuple(starts))
+        for label, estimates in rows
+        if name in estimates
+    ]
+    if not points:
+        return []
+    note = "" if len(points) <= _MAX_INTERVALS else f"the first {_MAX_INTERVALS} of {len(points)}; the table holds all"
+    intervals = Intervals(title=f"{title}, with intervals", rows=tuple(points[:_MAX_INTERVALS]), note=note)
+    return [intervals] if curve is None else [curve, intervals]
+
+
+def _names_in_order(rows: Sequence[tuple[str, Mapping[str, Estimate]]]) -> list[str]:
+    names = dict.fromkeys(name for _, estimates in rows for name in estimates)
+    return sorted(names, key=lambda name: next(at for at, start in enumerate(_ORDER) if name.startswith(start)))
 
 
 def _curve(title: str, starts: Sequence[str], loops: Sequence[_Loop]) -> Lines | None:
     lines: list[Line] = []
     for loop in loops:
         figures = loop.estimates
-        names = dict.fromkeys(
-            name for estimates in figures.values() for name in estimates if name.startswith(tuple(starts))
-        )
-        for name in names:
+        for name in _names_in_order([("", estimates) for estimates in figures.values()]):
+            if not name.startswith(tuple(starts)):
+                continue
             points = [
                 (float(iteration), estimates[name].mean)
                 for iteration, estimates in sorted(figures.items())
@@ -184,9 +228,14 @@ def _line(name: str, points: Sequence[tuple[float, float | None]]) -> list[Line]
 
 
 def _estimate_table(title: str, rows: Sequence[tuple[str, Mapping[str, Estimate]]], *, note: str = "") -> Table:
-    names = list(dict.fromkeys(name for _, estimates in rows for name in estimates))
-    columns = (Column(title="model"), *(Column(title=name, kind=ColumnKind.ESTIMATE) for name in names))
-    cells: list[tuple[Cell, ...]] = [(label, *(estimates.get(name) for name in names)) for label, estimates in rows]
+    names = _names_in_order(rows)
+    cells: list[tuple[Cell, ...]]
+    if len(rows) <= _MAX_COLUMNS:
+        columns = (Column(title="figure"), *(Column(title=label, kind=ColumnKind.ESTIMATE) for label, _ in rows))
+        cells = [(name, *(estimates.get(name) for _, estimates in rows)) for name in names]
+    else:
+        columns = (Column(title="model"), *(Column(title=name, kind=ColumnKind.ESTIMATE) for name in names))
+        cells = [(label, *(estimates.get(name) for name in names)) for label, estimates in rows]
     return Table(title=title, columns=columns, rows=tuple(cells), note=note)
 
 
@@ -271,12 +320,13 @@ def _stage_table(loop: _Loop) -> Table:
     return Table(title="Stages", columns=columns, rows=tuple(rows), note="each folder holds its run.json and files")
 
 
-def _facts(recipe: LoopRecipe) -> tuple[Fact, ...]:
-    content = recipe_to_json(recipe)
-    return tuple(
-        Fact(name=name, value=value)
-        for name, value in _flat("", content)
-        if name != "description" and value not in ("None", "")
+def _settings_table(settings: Sequence[tuple[str, str]]) -> Table:
+    columns = (Column(title="setting", kind=ColumnKind.CODE), Column(title="value", kind=ColumnKind.CODE))
+    rows: list[tuple[Cell, ...]] = [
+        pair for pair in settings if pair[0] != "description" and pair[1] not in ("None", "")
+    ]
+    return Table(
+        title="Recipe", columns=columns, rows=tuple(rows), note="all that decides the loop; loop.json holds it"
     )
 
 

@@ -165,8 +165,8 @@ def keep_first_steps(solution: TokenizedSolution, num_steps: int) -> TokenizedSo
 def _encode(tokenizer: OffsetTokenizer, text: str) -> tuple[list[int], list[tuple[int, int]]]:
     if not text.isascii() and (broken := _SURROGATE.search(text)) is not None:
         raise DataError(
-            f"character {broken.start() + 1} of prompt and completion is a lone surrogate (U+{ord(broken.group()):04X}), "
-            "which no tokenizer reads; replace it"
+            f"character {broken.start() + 1} of prompt and completion is a lone surrogate "
+            f"(U+{ord(broken.group()):04X}), which no tokenizer reads; replace it"
         )
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     return cast("list[int]", encoded["input_ids"]), cast("list[tuple[int, int]]", encoded["offset_mapping"])

@@ -70,6 +70,10 @@ def run_build(labelled: Path, rules: SelectionRules, *, seed: int, output: Path)
     ) as run:
         if run.state is RunState.FINISHED:
             return BuildRun(folder=output, state=run.state, summary=run.result)
+        if not solutions:
+            raise DataError(
+                f"{labelled}: holds no solution, as every sample failed or was blank; see its samples.jsonl"
+            )
         selection = select_solutions([_candidate(one) for one in solutions], rules, seed=seed)
         if not selection.kept:
             reasons = ", ".join(f"{count} {reason}" for reason, count in selection.counts.items() if count)

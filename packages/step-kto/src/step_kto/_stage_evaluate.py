@@ -111,14 +111,7 @@ def run_evaluate(
             with open_run(
                 output,
                 command=EVALUATE_COMMAND,
-                parameters={
-                    "sample": settings.sample.to_json(),
-                    "label": settings.label.to_json(judge.identity),
-                    "ks": list(settings.ks),
-                    "problems_sha256": problems_sha256(problems),
-                    "training_judge": cast("JsonValue", None if training_judge is None else dict(training_judge)),
-                    "engine": answer_settings(portable_settings(engine)),
-                },
+                parameters=_parameters(engine, problems, settings, judge, training_judge),
                 settings={"retry_failures": retry_failures, "allow_same_judge": settings.allow_same_judge},
                 models=(portable_identity(engine.identity),),
                 engine_settings=portable_settings(engine),
@@ -192,6 +185,24 @@ def read_estimates(summary: Mapping[str, object]) -> dict[str, Estimate]:
     """The estimates of an evaluation's summary, by name."""
     rows = cast("Mapping[str, Mapping[str, object]]", summary["estimates"])
     return {name: estimate_from_json(row) for name, row in rows.items()}
+
+
+def _parameters(
+    engine: Engine,
+    problems: Sequence[Problem],
+    settings: EvaluateSettings,
+    judge: OpenJudge,
+    training_judge: Mapping[str, object] | None,
+) -> JsonObject:
+    """What decides the figures."""
+    return {
+        "sample": settings.sample.to_json(),
+        "label": settings.label.to_json(judge.identity),
+        "ks": list(settings.ks),
+        "problems_sha256": problems_sha256(problems),
+        "training_judge": cast("JsonValue", None if training_judge is None else dict(training_judge)),
+        "engine": answer_settings(portable_settings(engine)),
+    }
 
 
 def _refuse_training_judge(

@@ -28,6 +28,7 @@ from step_kto._train_runs import (
     read_state,
     train_step_kto,
     train_with_trl,
+    writes_checkpoints,
 )
 from step_kto._train_settings import TrainSettings
 from twllm_runs import (
@@ -93,21 +94,20 @@ def run_train(
 
     Raises:
         ConfigError: model, data and settings do not go together.
-        DataError: a row is refused.
+        DataError: a row is refused, or training ended in NaN or infinite weights.
         ArtifactError: `output` holds another run.
-        LockedError: another process works on it.
+        RunError: another process works on it, or the system refuses a write.
         MissingDependencyError: a baseline is asked for without TRL.
     """
     if reference is not None and settings.kind != "step-kto":
         raise ConfigError(f"a reference is given for {settings.kind!r}, whose reference is the policy; leave it out")
     path, step_judge = _training_file(data)
-    models = [identify_model(model), *([] if reference is None else [identify_model(reference)])]
     with open_run(
         output,
         command=TRAIN_COMMAND,
         parameters={"train": recipe_to_json(settings), "step_judge": step_judge},
         inputs=describe_inputs([(TRAIN_NAME, path)]),
-        models=models,
+        models=[identify_model(name) for name in (model, reference) if name is not None],
         seed=settings.seed,
         packages=_PACKAGES,
         decisive_packages=(*_DECISIVE, *(["trl"] if settings.kind != "step-kto" else [])),
@@ -163,7 +163,7 @@ def _carry_out(run: Run, job: TrainJob, progress: Progress) -> TrainRun:
     settings = balanced_settings(job.settings, job.solutions)
     checkpoint = last_whole_checkpoint(work / CHECKPOINTS)
     train = train_step_kto if settings.kind == "step-kto" else train_with_trl
-    with quiet():
+    with quiet(), writes_checkpoints(work):
         trained = train(job, settings, work, checkpoint, progress)
     if trained.stopped:
         return TrainRun(folder=run.folder, state=run.state, model=run.folder / MODEL_NAME, summary={}, stopped=True)
@@ -171,7 +171,8 @@ def _carry_out(run: Run, job: TrainJob, progress: Progress) -> TrainRun:
     log = [_without_timings(row) for row in trained.log if not _SESSION_ROW & row.keys()]
     with open_atomic(run.folder / LOG_NAME, "w") as file:
         file.writelines(json.dumps(row, sort_keys=True) + "\n" for row in log)
-    write_folder(run.folder / MODEL_NAME, lambda folder: _save(folder, trained, job), work=work)
+    with writes_checkpoints(work):
+        write_folder(run.folder / MODEL_NAME, lambda folder: _save(folder, trained, job), work=work)
     identity = identify_model(str(run.folder / MODEL_NAME))
     summary: JsonObject = {
         "kind": settings.kind,

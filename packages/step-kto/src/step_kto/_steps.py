@@ -30,7 +30,8 @@ def segment_steps(text: str, by: StepCut | re.Pattern[str] | StepCutter = "auto"
     Args:
         text: the solution.
         by: where a new step begins.
-            "markers": a line that begins with "## Step 1", "Step 1:", "**Step 1:**", "步驟 1：", "步驟一：" or "第一步：";
+            "markers": a line that begins with "## Step 1", "Step 1:", "**Step 1:**", "步驟 1：", "步驟一：" or
+            "第一步：";
             "blank-lines": behind one or more blank lines, also inside a formula that holds some;
             "numbered": a line that begins with "1. ", "1) ", "1、 ", "１．" or "(1)";
             "auto" (ours): markers where there is one, else blank lines where there is one inside, else numbered lines

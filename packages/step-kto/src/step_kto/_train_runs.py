@@ -14,10 +14,12 @@ from typing import Any, cast
 from step_kto._labels import LabelCounts, count_labels, suggest_weights
 from step_kto._train_settings import TrainSettings
 from twllm_runs import Progress, ProgressTask, recipe_to_json
-from twllm_types import DataError, JsonValue, StepwiseSolution
+from twllm_types import DataError, JsonValue, RunError, StepwiseSolution
 
 CHECKPOINTS = "checkpoints"
 STATE_NAME = "trainer_state.json"
+# How torch's writer of archives and that of safetensors say that the system took no more bytes.
+_WRITE_FAILED = ("inline_container", "PytorchStreamWriter", "Error while serializing: I/O error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +197,23 @@ def _peft(settings: TrainSettings) -> Any:
     return LoraConfig(
         r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
     )
+
+
+@contextmanager
+def writes_checkpoints(work: Path) -> Iterator[None]:
+    """Say what a full disk means: torch and safetensors report one as errors of their own."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (RuntimeError, SafetensorError) as error:
+        text = str(error)
+        if not any(sign in text for sign in _WRITE_FAILED):
+            raise
+        raise RunError(
+            f"{work}: a checkpoint cannot be written ({text.splitlines()[0]}); free space (or raise the limit of file "
+            "sizes), then run the same command again"
+        ) from error
 
 
 @contextmanager

@@ -11,9 +11,11 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -30,19 +32,23 @@ _FRAME = 256
 _MAX_RESTARTS = 3
 _GRACE_SECONDS = 1.0
 _GIB = 1 << 30
-# The package's face imports torch, which the server has no use for: it runs the modules it needs under a bare package.
+# what an address may be on the machines of today
+_MAX_GIB = 1 << 17
+# The package's face imports more than the server has use for: it runs the modules it needs under a bare package.
 _START = (
     "import sys, types; face = types.ModuleType('step_kto'); face.__path__ = [sys.argv[1]]; "
     "sys.modules['step_kto'] = face; from step_kto._verify_server import serve; serve(*map(int, sys.argv[2:]))"
 )
 
 _Answer = tuple[int, Verdict]
+_LIVING: "weakref.WeakSet[AnswerVerifier]" = weakref.WeakSet()
 
 
 class AnswerVerifier:
     """A pool of processes that verify answers; a context manager, whose end stops them.
 
-    Several threads may use one verifier. A process forked from the caller starts a server of its own.
+    Several threads may use one verifier. A process forked from the caller lets go of the caller's server and starts one
+    of its own when it needs one; closing there ends nothing here.
 
     Args:
         num_workers: processes, >= 1; None for the processor cores that this process may use.
@@ -66,8 +72,13 @@ class AnswerVerifier:
     ) -> None:
         workers = num_workers if num_workers is not None else len(os.sched_getaffinity(0))
         checks = (
-            ("num_workers", workers, workers >= 1, ">= 1"),
-            ("max_memory_gib", max_memory_gib, max_memory_gib is None or max_memory_gib > 0, "> 0 or None"),
+            ("num_workers", workers, type(workers) is int and workers >= 1, "of a whole number >= 1"),
+            (
+                "max_memory_gib",
+                max_memory_gib,
+                max_memory_gib is None or 0 < max_memory_gib <= _MAX_GIB,
+                f"in (0, {_MAX_GIB}], or None for no limit",
+            ),
         )
         for name, value, holds, expected in checks:
             if not holds:
@@ -79,7 +90,7 @@ class AnswerVerifier:
         self._max_memory_bytes = 0 if max_memory_gib is None else int(max_memory_gib * _GIB)
         self._lock = threading.Lock()
         self._server: _ServerProcess | None = None
-        self._owner = os.getpid()
+        _LIVING.add(self)
 
     def verify(self, gold: str, prediction: str) -> Verdict:
         """Verify one answer; see `verify_many`."""
@@ -143,6 +154,13 @@ class AnswerVerifier:
         if server is not None:
             server.close()
 
+    def forget(self) -> None:
+        """Let go of a server that is the parent's, in a process that was just forked."""
+        # the lock may be held by a thread that does not exist here
+        server, self._lock, self._server = self._server, threading.Lock(), None
+        if server is not None:
+            server.forget()
+
     def __enter__(self) -> Self:
         """Return the verifier."""
         return self
@@ -154,9 +172,6 @@ class AnswerVerifier:
         self.close()
 
     def _running_server(self) -> "_ServerProcess":
-        if os.getpid() != self._owner:
-            # forked: the lock may be held by a thread that does not exist here, and the server is the parent's
-            self._lock, self._server, self._owner = threading.Lock(), None, os.getpid()
         with self._lock:
             if self._server is None or self._server.gone:
                 if self._server is not None:
@@ -166,8 +181,8 @@ class AnswerVerifier:
 
 
 def _check_timeout(seconds: float) -> None:
-    if seconds <= 0:
-        raise ConfigError(f"timeout_seconds is {seconds}; give a value > 0")
+    if not (isfinite(seconds) and seconds > 0):
+        raise ConfigError(f"timeout_seconds is {seconds}; give a finite value > 0")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -283,6 +298,13 @@ class _ServerProcess:
         self._channel.close()
         self._socket.close()
 
+    def forget(self) -> None:
+        """Close this process's ends of the channel, and leave the server to the process that started it."""
+        # A shutdown would reach the parent; its server must also see the parent's end while this process lives on.
+        self.gone = True
+        self._channel.close()
+        self._socket.close()
+
     def _read(self) -> None:
         try:
             while True:
@@ -315,6 +337,15 @@ class _Shared:
 
 
 _SHARED = _Shared()
+
+
+def _forget_in_child() -> None:
+    _SHARED.lock = threading.Lock()
+    for verifier in tuple(_LIVING):
+        verifier.forget()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def verify_answer(

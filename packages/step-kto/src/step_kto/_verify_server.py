@@ -29,6 +29,8 @@ _MAX_CHUNK = 16
 _FLUSH_SECONDS = 0.02
 _FLUSH_RESULTS = 64
 _PR_SET_PDEATHSIG = 1
+# the system counts milliseconds in 32 bits
+_MAX_WAIT_SECONDS = 3600.0
 # a number that no longer fits was preceded by one that took half of its place, so a quarter is near
 _NEAR_THE_LIMIT = 0.25
 
@@ -71,12 +73,29 @@ def serve(channel_fd: int, num_workers: int, max_memory_bytes: int) -> None:
     # math-verify warns once that its own time-outs are off; the whole point is that ours are on
     logging.getLogger("math_verify").setLevel(logging.ERROR)
     _load_mathematics()
-    server = _Server(channel=Connection(channel_fd), num_workers=num_workers, max_memory_bytes=max_memory_bytes)
+    server = Server(
+        channel=Connection(channel_fd), num_workers=num_workers, max_memory_bytes=allowed_memory_bytes(max_memory_bytes)
+    )
     try:
         while server.step():
             pass
     finally:
         server.stop()
+
+
+def allowed_memory_bytes(wanted: int) -> int:
+    """The address space that a worker gets: what is wanted, or less where this process may not have as much.
+
+    Args:
+        wanted: 0 for no limit of ours.
+
+    Returns:
+        Bytes; 0 where nothing limits.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY:
+        return wanted
+    return min(wanted, most) if wanted else most
 
 
 def _load_mathematics() -> None:
@@ -86,7 +105,19 @@ def _load_mathematics() -> None:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Server:
+class Server:
+    """Keeps workers busy with what comes over the channel, one event a `step`.
+
+    Attributes:
+        channel: to the client.
+        num_workers: most processes that compare.
+        max_memory_bytes: address space of each; 0 for no limit.
+        waiting: tasks that no worker has.
+        workers: those that live, each with its tasks.
+        results: not sent yet.
+        flushed_at: when results were last sent.
+    """
+
     channel: Connection
     num_workers: int
     max_memory_bytes: int
@@ -97,7 +128,7 @@ class _Server:
 
     def step(self) -> bool:
         """Wait for one event and handle it; False when the client is gone."""
-        self._give_work()
+        self.give_work()
         ready = self._wait()
         for worker in [worker for worker in self.workers if worker.channel in ready]:
             self._read(worker)
@@ -110,6 +141,7 @@ class _Server:
         return self._flush()
 
     def stop(self) -> None:
+        """Kill the workers."""
         for worker in self.workers:
             _kill(worker)
 
@@ -123,10 +155,11 @@ class _Server:
         by_fd = {channel.fileno(): channel for channel in channels}
         for fd in by_fd:
             poll.register(fd, select.POLLIN)
-        found = poll.poll(None if seconds is None else max(0.0, seconds) * 1000 + 1)
+        found = poll.poll(None if seconds is None else min(max(0.0, seconds), _MAX_WAIT_SECONDS) * 1000 + 1)
         return {by_fd[fd] for fd, _ in found}
 
-    def _give_work(self) -> None:
+    def give_work(self) -> None:
+        """Give waiting tasks to workers that have none, and fork workers where there are too few."""
         for worker in self.workers:
             if not worker.tasks and self.waiting:
                 self._give(worker)
@@ -213,12 +246,13 @@ def _kill(worker: _Worker) -> None:
 # what runs between a fork and a kill leaves no trace of coverage
 def _run_worker(channel: socket.socket, server_pid: int, max_memory_bytes: int) -> NoReturn:  # pragma: no cover
     """Compare until the channel closes."""
-    _limit_worker(server_pid, max_memory_bytes)
-    connection = Connection(channel.detach())
+    # Whatever happens, a worker must not go back into the server's code, whose workers and channel it would end.
     try:
+        _limit_worker(server_pid, max_memory_bytes)
+        connection = Connection(channel.detach())
         while True:
             work_through(connection.recv(), connection.fileno(), max_memory_bytes=max_memory_bytes)
-    except (EOFError, ConnectionError):
+    finally:
         os._exit(0)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from small_runs import small_model, solutions, trainer
 
-from step_kto._trainer import StepKTOTrainer
 from twllm_types import StepwiseSolution
 
 
@@ -27,7 +26,7 @@ def chosen_rows(name: str) -> list[StepwiseSolution]:
     return [row for at in (0, 2) for row in (*right[at : at + 2], *wrong[at : at + 2])]
 
 
-def run(output: Path, name: str, **settings: Any) -> tuple[StepKTOTrainer, dict[str, Any]]:
+def run(output: Path, name: str, **settings: Any) -> tuple[Any, dict[str, Any]]:
     """Evaluate and train; every row in its order, and plain descent, which does not blow up the last digit."""
     made = trainer(
         output,

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _HIDDEN_SIZE = 96
 _NUM_LAYERS = 3
-_NUM_WORKED = 4_000
-_NUM_PROBLEMS = 120
-_NUM_TEST = 200
+_NUM_WORKED = 1_500
+_NUM_PROBLEMS = 80
+_NUM_TEST = 100
 _MAX_TOKENS = 80
 _MARK = "made.json"
 
@@ -84,7 +84,7 @@ def _task() -> "ArithmeticSettings":
     from step_kto import ArithmeticSettings
 
     return ArithmeticSettings(
-        min_steps=1, max_steps=2, operators=("+", "-"), max_operand=20, max_value=60, story_share=0.0
+        min_steps=1, max_steps=2, operators=("+", "-"), max_operand=12, max_value=40, story_share=0.0
     )
 
 
@@ -127,8 +127,8 @@ def _start_settings() -> "TrainSettings":
     return TrainSettings(
         kind="rft",
         learning_rate=3e-3,
-        num_epochs=2,
-        batch_size=32,
+        num_epochs=8,
+        batch_size=16,
         warmup_steps=30,
         logging_steps=25,
         save_steps=100,
@@ -165,8 +165,8 @@ def _recipe(model: Path, seed: int) -> "LoopRecipe":
         sample=SampleSettings(num_samples=8, temperature=1.0, max_tokens=_MAX_TOKENS),
         label=labels("arithmetic"),
         train=TrainSettings(
-            learning_rate=3e-4,
-            num_epochs=2,
+            learning_rate=3e-5,
+            max_steps=40,
             batch_size=32,
             lr_scheduler="constant",
             balance_weights=True,
