@@ -14,6 +14,16 @@ from pathlib import Path
 
 # a first real use of each command, beyond --help: what a missing dependency would break
 FIRST_USES = {
+    "icda": (
+        "run",
+        "icda.yaml",
+        "--file",
+        "seeds=seeds.csv",
+        "test=test.csv",
+        "pool=pool.csv",
+        "--output",
+        "out",
+    ),
     "llm-eval": ("baselines", "ratings.jsonl", "--output", "out"),
     "step-kto": ("validate", "solutions.jsonl"),
     "taiwan-llm": ("quickstart", "--output", "out"),
@@ -47,6 +57,12 @@ SOLUTIONS = [
     {"prompt": "1 + 1?", "completions": ["1 + 1 = 2\n", "\\boxed{2}"], "labels": [True, True], "outcome": True},
     {"prompt": "1 + 2?", "completions": ["1 + 2 = 4\n", "\\boxed{4}"], "labels": [False, False], "outcome": False},
 ]
+INTENTS_RECIPE = "data:\n  seeds: seeds\n  test: test\n  candidates: pool\n"
+INTENTS = {
+    "seeds": ("what is my balance,balance", "show my balance,balance", "where is my card,card", "my card is late,card"),
+    "test": ("tell me the balance,balance", "my card is missing,card"),
+    "pool": ("balance of my account,balance", "when does my card arrive,card"),
+}
 PAGE = "<html><head><title>測試</title></head><body><p>早上的市場很熱鬧，賣菜的阿姨一邊招呼一邊算錢。</p></body>"
 
 
@@ -83,6 +99,9 @@ def check(wheel: Path, dist: Path) -> None:
         (environment / "solutions.jsonl").write_text(
             "".join(f"{json.dumps(row)}\n" for row in SOLUTIONS), encoding="utf-8"
         )
+        (environment / "icda.yaml").write_text(INTENTS_RECIPE, encoding="utf-8")
+        for file, rows in INTENTS.items():
+            (environment / f"{file}.csv").write_text("\n".join(("text,intent", *rows, "")), encoding="utf-8")
         for command in commands:
             run(str(environment / "bin" / command), "--help")
             if command in HELP_ONLY:

@@ -13,6 +13,7 @@ PACKAGES = sorted(path.parent for path in ROOT.glob("*/*/src/*/__init__.py"))
 NAMES = [path.name for path in PACKAGES]
 # each with the subcommand that a newcomer calls first
 COMMANDS = {
+    "icda": "generate",
     "llm-eval": "judge",
     "step-kto": "sample",
     "taiwan-llm": "quickstart",
@@ -25,6 +26,7 @@ COMMANDS = {
 
 def test_packages_are_found() -> None:
     assert {
+        "icda",
         "llm_eval",
         "step_kto",
         "tmlu_bench",
@@ -66,6 +68,7 @@ def test_package_is_marked_as_typed(package: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "heavy"),
     [
+        ("icda", ("jinja2", "numpy", "sklearn", "torch")),
         ("llm_eval", ("jinja2", "numpy", "torch")),
         ("step_kto", ("accelerate", "datasets", "jinja2", "torch", "transformers")),
         ("twllm_types", ("numpy", "pydantic")),

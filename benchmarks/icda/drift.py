@@ -210,7 +210,8 @@ def render(cells: dict[str, list[dict[str, Any]]]) -> str:
         "# Filters against a simulated generator that drifts",
         "",
         "Rows of the train split stand for generated ones; a known share is swapped for rows of near intents. Plan and",
-        "arms: `drift.py`, `arms.py` (committed before the runs). Measured on the subset named here.",
+        "arms: `drift.py`, `arms.py`, committed before the runs; `drift.py` names the one amendment. Measured on the subset",
+        "named here.",
         "",
         "- Command: `TWLLM_DATA=... uv run python benchmarks/icda/drift.py --cache DIR`",
         f"- Date: {datetime.now(tz=UTC):%Y-%m-%d}",
@@ -229,7 +230,8 @@ def _facts(draws: list[dict[str, Any]]) -> list[str]:
     first = draws[0]
     rows = f"{first['num_validation']} rows of validation, {first['num_test']} of test"
     limit = f"{np.log2(first['num_intents']):.2f} bits"
-    found = {name: _over([one[name] for one in draws], EstimateUnit.RATIO) for name in ("auroc", "v_information")}
+    units = {"auroc": EstimateUnit.SHARE, "v_information": EstimateUnit.BITS}
+    found = {name: _over([one[name] for one in draws], unit) for name, unit in units.items()}
     return [
         f"- {first['num_intents']} intents, {first['num_candidates']} candidates, {rows}",
         f"- AUROC of PVI, clean against swapped: {found['auroc']}",

@@ -10,7 +10,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from icda import Outcome, RejectReason
+from icda.jobs import IcdaRecipe
 from tmlu_bench import Severity, load_questions, validate_questions
+from twllm_pipeline._intents_sample import intents_recipe
+from twllm_runs import load_recipe
 
 COMMAND = Path(sys.executable).parent / "taiwan-llm"
 SAMPLE = Path(__file__).parents[1] / "src" / "twllm_pipeline" / "sample"
@@ -41,6 +45,7 @@ def test_quickstart_ends_clean_and_names_a_report_that_stands_alone(
     assert "corpus/report.html" in page
     assert "exam/report.html" in page
     assert "judge/report.html" in page
+    assert "intents/report.html" in page
     assert "documents kept" in (output / "corpus" / "report.html").read_text(encoding="utf-8")
 
 
@@ -119,12 +124,76 @@ def test_quickstart_recorded_judgements_are_what_the_tool_makes_of_their_source(
     assert (tmp_path / "recorded.jsonl").read_bytes() == (SAMPLE / "judge" / "recorded.jsonl").read_bytes()
 
 
+def intent_rows(output: Path, stage: str, name: str) -> list[dict[str, Any]]:
+    (folder,) = (output / "intents").glob(f"{stage}-*")
+    return [json.loads(row) for row in (folder / name).read_text(encoding="utf-8").splitlines()]
+
+
+def test_quickstart_intents_meet_every_outcome_and_no_line_is_lost(
+    quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    output, _ = quickstart
+    rejected, decisions = (
+        intent_rows(output, "generate", "rejected.jsonl"),
+        intent_rows(output, "select", "decisions.jsonl"),
+    )
+    assert {row["reason"] for row in rejected} == set(RejectReason)
+    assert {row["outcome"] for row in decisions} == {Outcome.KEPT, Outcome.DROPPED}
+    (generated,) = (output / "intents").glob("generate-*/summary.json")
+    summary = json.loads(generated.read_text(encoding="utf-8"))
+    assert summary["tokens"]["models"] == ["written by hand"]
+    assert {row["end"] for row in summary["intents"]} == {"filled", "budget_spent"}
+    shown = json.loads((output / "summary.json").read_text(encoding="utf-8"))["intents"]
+    surplus = sum(row["num_surplus"] for row in summary["intents"])
+    assert shown["num_lines"] == len(rejected) + len(decisions) + surplus
+    assert shown["num_kept"] == sum(row["outcome"] == Outcome.KEPT for row in decisions)
+
+
+def test_quickstart_intents_are_said_to_be_recorded_and_every_choice_stands_beside_the_seeds(
+    quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    output, done = quickstart
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "were written by hand for this sample and are replayed; no model wrote them" in page
+    assert "recorded generations, written by hand; no model wrote them" in done.stdout
+    shown = json.loads((output / "summary.json").read_text(encoding="utf-8"))["intents"]
+    assert set(shown["accuracy"]) == {"seeds-only", "selected", "keep-all", "random", "argmax"}
+    assert {(one["n"], one["ci_low"] < one["mean"] < one["ci_high"]) for one in shown["accuracy"].values()} == {
+        (180, True)
+    }
+    assert shown["verdict"] in done.stdout
+    assert shown["verdict"][1:] in page
+    best = max(shown["accuracy"].values(), key=lambda one: one["mean"])
+    assert ("Higher on these test rows" in page) is (best["mean"] > shown["accuracy"]["selected"]["mean"])
+
+
+def test_quickstart_intents_follow_the_published_recipe_where_they_do_not_ask_for_less() -> None:
+    recipe = load_recipe(Path(__file__).parents[3] / "recipes" / "icda" / "help-desk-zh-tw.yaml", IcdaRecipe)
+    ours = intents_recipe(SAMPLE / "intents")
+    assert (ours.classifier, ours.score, ours.thresholds, ours.select, ours.guards, ours.allow_guards) == (
+        recipe.classifier,
+        recipe.score,
+        recipe.thresholds,
+        recipe.select,
+        recipe.guards,
+        recipe.allow_guards,
+    )
+    sampling = ("style", "form", "num_examples", "temperature", "top_p", "top_k", "max_tokens", "clean")
+    assert [getattr(ours.generate, name) for name in sampling] == [getattr(recipe.generate, name) for name in sampling]
+
+
+def test_quickstart_recorded_generations_are_what_the_tool_makes_of_their_source(tmp_path: Path) -> None:
+    tool = Path(__file__).parents[1] / "tools" / "build_intents_sample.py"
+    subprocess.run([sys.executable, tool, "--output", tmp_path], check=True, capture_output=True, timeout=120)
+    assert (tmp_path / "recorded.jsonl").read_bytes() == (SAMPLE / "intents" / "recorded.jsonl").read_bytes()
+
+
 def test_quickstart_again_does_nothing_and_names_the_report(
     quickstart: tuple[Path, "subprocess.CompletedProcess[str]"],
 ) -> None:
     output, _ = quickstart
     again = subprocess.run(
-        [COMMAND, "quickstart", "--output", output], capture_output=True, text=True, check=True, timeout=60
+        [COMMAND, "quickstart", "--output", output], capture_output=True, text=True, check=True, timeout=180
     )
     assert "finished before; nothing was done" in again.stdout
     assert "report.html" in again.stdout

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import zstandard
 
+from tw_corpus import Script, Variant, classify_variant, classify_variants
+
 _SERVICE = Path(__file__).resolve().parent.parent
 _TOOL = _SERVICE / "tools" / "build_sample.py"
 _SAMPLE = _SERVICE / "src" / "twllm_pipeline" / "sample"
@@ -130,11 +132,11 @@ def test_build_sample_from_sources_gives_shipped_content(tmp_path: Path) -> None
     tool = _load_tool()
     tool.build(tool.SOURCE, tmp_path)
     built = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
-    # the exam was written as it stands, and the judgements have a tool of their own
+    # the exam was written as it stands; judgements and generations have tools of their own
     shipped = {
         path.relative_to(_SAMPLE)
         for path in _SAMPLE.rglob("*")
-        if path.is_file() and path.name != "README.md" and path.parent.name not in {"exam", "judge"}
+        if path.is_file() and path.name != "README.md" and path.parent.name not in {"exam", "judge", "intents"}
     }
     assert built == shipped
     for name in sorted(built):
@@ -372,3 +374,30 @@ def test_sample_ptt_pages_hold_what_extraction_must_drop(expected: list[Row], te
         assert len(row["dropped_by_extraction"]) >= 5
         assert all(value in texts[row["id"]] for value in row["dropped_by_extraction"])
         assert 'class="push-ipdatetime"' in texts[row["id"]]
+
+
+def _intent_rows(name: str) -> list[Row]:
+    return _records(_SAMPLE / "intents" / f"{name}.jsonl")
+
+
+def test_sample_intents_hold_five_seeds_and_fifteen_other_test_rows_each() -> None:
+    seeds, test = _intent_rows("seeds"), _intent_rows("test")
+    assert Counter(Counter(row["intent"] for row in seeds).values()) == {5: 12}
+    assert Counter(Counter(row["intent"] for row in test).values()) == {15: 12}
+    assert len({re.sub(r"\W", "", row["text"]) for row in (*seeds, *test)}) == 240
+
+
+def test_sample_intents_are_worded_as_in_taiwan() -> None:
+    recorded = [text for row in _intent_rows("recorded") for text in row["response"]["texts"]]
+    rows = [*_intent_rows("seeds"), *_intent_rows("test")]
+    by_intent = [
+        "\n".join(row["text"] for row in rows if row["intent"] == name) for name in {r["intent"] for r in rows}
+    ]
+    for text in (*by_intent, "\n".join(recorded)):
+        verdict = classify_variant(text)
+        assert (verdict.label, verdict.script, verdict.decided) == (Variant.ZH_TW, Script.HANT, True), text
+    # one line of a dozen characters may be shared with Hong Kong, and the classifier then guesses
+    for verdict in classify_variants([row["text"] for row in rows] + recorded, max_evidence=0):
+        assert verdict.script is not Script.HANS
+        assert not verdict.converted_from_simplified
+        assert not (verdict.decided and verdict.label is Variant.ZH_CN)

@@ -1,4 +1,4 @@
-"""The multi-stage loop of taiwan-llm as a service: today its quickstart: a corpus, an exam, judgements."""
+"""The loop of taiwan-llm as a service, today its quickstart: a corpus, an exam, judgements, sums, intents."""
 
 from twllm_pipeline._quickstart import quickstart
 

@@ -12,7 +12,7 @@ app = make_app(
 
 @app.command
 def quickstart(*, output: Path = Path("quickstart"), workers: int = 2) -> ExitCode:
-    """Curate a sample corpus, examine a tiny model, read recorded judgements, and end with a report to open.
+    """Curate a corpus, examine a tiny model, read recorded judgements, learn sums, select utterances, and report.
 
     Needs no GPU, no network and no data of yours. Killed at any moment, the same command goes on.
 

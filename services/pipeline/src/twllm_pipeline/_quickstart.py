@@ -1,4 +1,7 @@
-"""The quickstart: a corpus (`tw-corpus`), an exam (`tmlu-bench`), judgements (`llm-eval`), arithmetic (`step-kto`)."""
+"""The quickstart, a stage per package.
+
+A corpus (`tw-corpus`), an exam (`tmlu-bench`), judgements (`llm-eval`), arithmetic (`step-kto`), intents (`icda`).
+"""
 # pyarrow ships no types
 # pyright: standard
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from tmlu_bench.exam import ExamRun
     from tw_corpus.curation import Curation
     from twllm_pipeline._arithmetic import ArithmeticRun
+    from twllm_pipeline._intents import IntentsRun
 
 _SEED = 0
 _NUM_SHOTS = 5
@@ -25,7 +29,9 @@ _PACKAGES = (
     "tmlu-bench",
     "llm-eval",
     "step-kto",
+    "icda",
     "twllm-engines",
+    "scikit-learn",
     "torch",
     "transformers",
     "trl",
@@ -37,13 +43,14 @@ class Quickstart:
     """A finished quickstart.
 
     Attributes:
-        folder: holds one run folder per stage (`corpus`, `exam`, `judge`; several in `arithmetic`), the tiny model, and
-            `report.html`.
+        folder: holds one run folder per stage (`corpus`, `exam`, `judge`; several in `arithmetic` and `intents`), the
+            tiny model, and `report.html`.
         state: what was found on opening.
         curation: of the sample corpus.
         exam: of the tiny model.
         judgements: of the sample's answers, served from a recording.
         arithmetic: a small model before and after one iteration of Step-KTO.
+        intents: of the sample's help desk, with generations served from a recording.
     """
 
     folder: Path
@@ -52,6 +59,7 @@ class Quickstart:
     exam: "ExamRun"
     judgements: "JudgeRun"
     arithmetic: "ArithmeticRun"
+    intents: "IntentsRun"
 
     @property
     def report(self) -> Path:
@@ -60,9 +68,9 @@ class Quickstart:
 
     @property
     def num_faults(self) -> int:
-        """Records, questions and judgements that failed, in all stages."""
-        loop = self.arithmetic.loop
-        return self.curation.num_faults + self.exam.num_faults + self.judgements.num_faults + loop.num_faults
+        """Records, questions, judgements and requests that failed, in all stages."""
+        stages = (self.curation, self.exam, self.judgements, self.arithmetic.loop, self.intents)
+        return sum(stage.num_faults for stage in stages)
 
 
 def quickstart(*, output: Path, workers: int, progress: Progress) -> Quickstart:
@@ -74,10 +82,11 @@ def quickstart(*, output: Path, workers: int, progress: Progress) -> Quickstart:
         progress: display.
 
     Raises:
-        TwllmError: as `tw_corpus.curation.curate`, `tmlu_bench.exam.run_exam`, `llm_eval.jobs.run_judge` and
-            `step_kto.jobs.run_iterate`.
+        TwllmError: as `tw_corpus.curation.curate`, `tmlu_bench.exam.run_exam`, `llm_eval.jobs.run_judge`,
+            `step_kto.jobs.run_iterate` and `icda.jobs.run_icda`.
     """
     from twllm_pipeline._arithmetic import run_arithmetic
+    from twllm_pipeline._intents import run_intents
     from twllm_pipeline._report import render_quickstart
 
     with open_run(
@@ -100,6 +109,7 @@ def quickstart(*, output: Path, workers: int, progress: Progress) -> Quickstart:
             exam=exam,
             judgements=judgements,
             arithmetic=run_arithmetic(output / "arithmetic", seed=_SEED, progress=progress),
+            intents=run_intents(output / "intents", progress=progress),
         )
         if run.state is not RunState.FINISHED:
             write_text_atomic(done.report, render_quickstart(run.manifest, done))
@@ -175,5 +185,12 @@ def _summary(done: Quickstart) -> JsonObject:
         "arithmetic": {
             moment: {name: estimate_to_json(one) for name, one in estimates.items()}
             for moment, estimates in (("before", done.arithmetic.before), ("after", done.arithmetic.after))
+        },
+        "intents": {
+            "num_lines": sum(one.num_lines for one in done.intents.counts),
+            "num_rejected": sum(one.num_rejected for one in done.intents.counts),
+            "num_kept": sum(one.num_kept for one in done.intents.counts),
+            "verdict": done.intents.verdict,
+            "accuracy": {arm: estimate_to_json(one) for arm, one in done.intents.accuracies.items()},
         },
     }
