@@ -233,9 +233,9 @@ def test_half_characters_of_a_generator_are_rejected_lines(tmp_path):
 
     done = run(make_recipe(tmp_path / "data"), tmp_path / "run", engine=FakeGenerator(answer), until="generate")
     assert done.generated is not None
-    assert sum(one.rejected.get("unreadable", 0) for one in done.generated.yields) > 0
+    assert sum(one.rejected.get("truncated", 0) for one in done.generated.yields) > 0
     rejected = list(read_jsonl(done.generated.folder / "rejected.jsonl"))
-    assert {str(row["text"])[-1] for row in rejected if row["reason"] == "unreadable"} == {"\ud83d"}
+    assert {str(row["text"])[-1] for row in rejected if row["reason"] == "truncated"} == {"\ud83d"}
 
 
 def test_run_without_test_rows_ends_with_the_selection(tmp_path):

@@ -177,7 +177,7 @@ class Cleaner:
         text = normalise_text(line.text)
         reason, like = (line.reason, None) if line.reason else self._problem(text, intent)
         if reason is None and has_half_character(line.text):
-            reason = RejectReason.UNREADABLE
+            reason = RejectReason.TRUNCATED
         if reason is not None:
             return RejectedLine(
                 id=row_id,

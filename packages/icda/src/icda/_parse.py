@@ -17,10 +17,11 @@ class RejectReason(StrEnum):
 
     EMPTY: nothing but white space, quotes or punctuation. ECHO: words of the prompt, or chatter around a list; in
     `sahu` also all that follows an echoed heading, since it belongs to another category. NUMBERING_ONLY: a number
-    without text. TRUNCATED: cut off at the limit of tokens. REFUSED: the server marked the completion as a refusal or
-    filtered it. SEED_COPY, TEST_COPY: equal to a seed or a test row, case, spaces and punctuation aside. DUPLICATE:
-    equal to an earlier candidate of the intent. NEAR_DUPLICATE: almost equal to a seed or candidate of the intent, or
-    to a test row. TOO_SHORT, TOO_LONG: outliers beside the seeds. UNREADABLE: holds a lone surrogate, half a character.
+    without text. TRUNCATED: cut off at the limit of tokens, or in a character (a lone surrogate). REFUSED: the
+    server marked the completion as a refusal or filtered it. SEED_COPY, TEST_COPY: equal to a seed or a test row,
+    case, spaces and punctuation aside. DUPLICATE: equal to an earlier candidate of the intent. NEAR_DUPLICATE:
+    almost equal to a seed or candidate of the intent, or to a test row. TOO_SHORT, TOO_LONG: outliers beside the
+    seeds.
     """
 
     EMPTY = "empty"
@@ -34,7 +35,6 @@ class RejectReason(StrEnum):
     NEAR_DUPLICATE = "near_duplicate"
     TOO_SHORT = "too_short"
     TOO_LONG = "too_long"
-    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
