@@ -14,31 +14,32 @@ from typing import cast
 from icda._candidates import Candidate, candidate_from_json, candidate_to_json
 from icda._clean import rejected_to_json
 from icda._generate_settings import GenerateSettings, PlannedRequest
-from icda._item_file import ItemFile, blocks, to_ask, write_jsonl
 from icda._pool import CandidatePool, IntentYield
 from icda._requests import AnsweredRequest, TokenTotals, answered, answered_from_json, token_totals
 from icda._run_data import RunData
-from icda._run_inputs import (
-    DECISIVE_PACKAGES,
-    PACKAGES,
-    check_sha256,
-    files_json,
+from icda._run_inputs import DECISIVE_PACKAGES, PACKAGES, files_json, read_stage, rows_sha256
+from twllm_engines import (
+    Engine,
+    MeteredEngine,
+    answer_settings,
     portable_identity,
     portable_settings,
-    read_stage,
-    rows_sha256,
 )
-from twllm_engines import Engine, MeteredEngine, answer_settings
 from twllm_runs import (
+    ItemFile,
     JsonlAppender,
     Progress,
     ProgressTask,
     Run,
     RunState,
+    blocks,
+    check_sha256,
     hash_file,
     open_run,
     read_jsonl,
     recipe_to_json,
+    to_ask,
+    write_jsonl,
 )
 from twllm_types import EngineError, FailureKind, JsonObject, JsonValue
 

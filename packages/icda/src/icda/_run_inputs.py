@@ -3,31 +3,15 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from twllm_engines import Engine, answer_settings, parse_spec, settings_to_json
+from twllm_engines import answer_settings, parse_spec, settings_to_json
 from twllm_runs import StoredRun, StoredState, hash_file, read_run
-from twllm_types import ArtifactError, DataError, InputFile, IntentExample, JsonObject, JsonValue, ModelIdentity
+from twllm_types import ArtifactError, InputFile, IntentExample, JsonObject, JsonValue
 
 DECISIVE_PACKAGES = ("icda",)
 PACKAGES = ("numpy", "scikit-learn", "twllm-engines", "torch", "transformers", "tokenizers", "vllm", "h11")
 SUMMARY_NAME = "summary.json"
-_FOLDERS = frozenset({"model", "tokenizer"})
-
-
-def check_sha256(path: Path, sha256: str) -> None:
-    """Refuse a file that is not the one that a stage wrote.
-
-    Raises:
-        ArtifactError: it is missing or has another content.
-    """
-    try:
-        found = hash_file(path)
-    except DataError as error:
-        raise ArtifactError(f"{error}; restore it, or delete the folder of the stage and run it again") from error
-    if found != sha256:
-        raise ArtifactError(f"{path}: was changed since the stage wrote it; restore it, or run the stage again")
 
 
 def read_stage(folder: Path, command: str) -> StoredRun:
@@ -42,21 +26,6 @@ def read_stage(folder: Path, command: str) -> StoredRun:
     if stored.state is not StoredState.FINISHED or stored.summary is None:
         raise ArtifactError(f"{folder}: the run of {command!r} is not finished; run the same command to its end")
     return stored
-
-
-def portable_identity(identity: ModelIdentity) -> ModelIdentity:
-    """The identity without a machine's path and without what a server says later: a folder or file goes by its name."""
-    kind, colon, rest = identity.spec.partition(":")
-    spec = f"{kind}:{Path(rest).name}" if colon and Path(rest).exists() else identity.spec
-    return replace(identity, spec=spec, reported_id=None)
-
-
-def portable_settings(engine: Engine) -> JsonObject:
-    """The settings of an engine with folders by their names: a folder's content is known by the hashes."""
-    return {
-        name: Path(value).name if isinstance(value, str) and name in _FOLDERS and Path(value).is_dir() else value
-        for name, value in engine.settings.items()
-    }
 
 
 def rows_sha256(rows: Sequence[IntentExample]) -> str:

@@ -26,10 +26,9 @@ from icda._guards import (
     low_v_information,
     unknown_tokens,
 )
-from icda._item_file import write_jsonl
 from icda._recipe_classifier import ClassifierSettings, MadeClassifier, make_classifier
 from icda._run_data import RunData
-from icda._run_inputs import DECISIVE_PACKAGES, PACKAGES, check_sha256, files_json, read_stage, rows_sha256
+from icda._run_inputs import DECISIVE_PACKAGES, PACKAGES, files_json, read_stage, rows_sha256
 from icda._score import (
     HeldOutScores,
     ScoreSettings,
@@ -58,7 +57,17 @@ from icda._thresholds import (
     ThresholdScale,
     class_thresholds,
 )
-from twllm_runs import Progress, Run, RunState, hash_file, open_run, read_jsonl, recipe_to_json
+from twllm_runs import (
+    Progress,
+    Run,
+    RunState,
+    check_sha256,
+    hash_file,
+    open_run,
+    read_jsonl,
+    recipe_to_json,
+    write_jsonl,
+)
 from twllm_runs.statistics import proportion_estimate
 from twllm_types import ConfigError, Estimate, IntentExample, JsonObject, JsonValue
 

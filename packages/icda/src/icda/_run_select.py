@@ -11,9 +11,8 @@ from typing import cast
 
 from icda._candidates import Candidate
 from icda._guards import Guard, GuardName, GuardRules, class_collapse, kept_share, refuse_stops
-from icda._item_file import write_jsonl
 from icda._review import REVIEW_NAME, ReviewRow, write_review
-from icda._run_inputs import DECISIVE_PACKAGES, SUMMARY_NAME, check_sha256, read_stage
+from icda._run_inputs import DECISIVE_PACKAGES, SUMMARY_NAME, read_stage
 from icda._run_score import ScoreRun, estimate_thresholds
 from icda._select import Selection, select
 from icda._selection_rules import Decision, DecisionReason, Outcome, SelectionKind, SelectionRules
@@ -21,7 +20,16 @@ from icda._stored_scores import THRESHOLDS_NAME, write_thresholds
 from icda._summary_json import guards_from_json, guards_to_json
 from icda._threshold_settings import ThresholdSettings
 from icda._thresholds import Thresholds, ThresholdScale
-from twllm_runs import Run, RunState, hash_file, open_run, read_jsonl, recipe_to_json
+from twllm_runs import (
+    Run,
+    RunState,
+    check_sha256,
+    hash_file,
+    open_run,
+    read_jsonl,
+    recipe_to_json,
+    write_jsonl,
+)
 from twllm_types import ArtifactError, ConfigError, IntentExample, JsonObject, JsonValue
 
 SELECT_COMMAND = "icda select"

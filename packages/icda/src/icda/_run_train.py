@@ -22,23 +22,26 @@ from icda._evaluate import (
 )
 from icda._features import measured_unknown_tokens
 from icda._guards import Guard, refuse_stops, unknown_tokens
-from icda._item_file import ItemFile, write_jsonl
 from icda._recipe_classifier import MadeClassifier, make_classifier
 from icda._review import ReviewChanges, ReviewRow, read_review, review_changes
 from icda._run_data import RunData
-from icda._run_inputs import (
-    DECISIVE_PACKAGES,
-    PACKAGES,
-    SUMMARY_NAME,
-    check_sha256,
-    files_json,
-    read_stage,
-    rows_sha256,
-)
+from icda._run_inputs import DECISIVE_PACKAGES, PACKAGES, SUMMARY_NAME, files_json, read_stage, rows_sha256
 from icda._run_select import SelectRun
 from icda._summary_json import estimate_from_json, estimate_to_json, guards_from_json, guards_to_json
 from icda._train_settings import TrainDraw, TrainJob, TrainSettings
-from twllm_runs import JsonlAppender, Progress, Run, RunState, hash_file, open_run, read_jsonl, recipe_to_json
+from twllm_runs import (
+    ItemFile,
+    JsonlAppender,
+    Progress,
+    Run,
+    RunState,
+    check_sha256,
+    hash_file,
+    open_run,
+    read_jsonl,
+    recipe_to_json,
+    write_jsonl,
+)
 from twllm_types import ConfigError, DataError, Estimate, IntentExample, JsonObject, JsonValue
 
 TRAIN_COMMAND = "icda train"
@@ -281,7 +284,7 @@ class _Training:
                 alike[rows[key]] = trained
                 appender.append(trained_to_json(trained))
                 task.advance()
-        file.put_in_order(plan, keeps_other=lambda _: False)
+        file.put_in_order(plan)
         return self._finish(tuple(_read_results(path)), changes, guards)
 
     def _rows_key(self, key: _Key) -> tuple[str, str, int]:

@@ -7,12 +7,15 @@ from typing import cast
 
 import numpy as np
 
-from icda._item_file import write_jsonl
 from icda._pvi import FloatArray, codes_of
 from icda._score import HeldOutScores
 from icda._scores import CandidateScores
 from icda._thresholds import EstimatedOn, ThresholdRule, Thresholds, ThresholdScale
-from twllm_runs import read_jsonl, write_json_atomic
+from twllm_runs import (
+    read_jsonl,
+    write_json_atomic,
+    write_jsonl,
+)
 from twllm_types import ArtifactError, JsonObject, JsonValue
 
 SCORES_NAME = "scores.jsonl"

@@ -11,7 +11,7 @@ from step_kto._arithmetic_truth import arithmetic_step_truth
 from step_kto._judges import CallableJudge, StepJudge, StepLabels
 from step_kto._judges_arithmetic import ArithmeticJudge
 from step_kto._problems import Problem, expressions_of
-from step_kto._stage_inputs import portable_identity
+from twllm_engines import portable_identity
 from twllm_types import ConfigError, JsonObject
 
 JudgeLanguageName: TypeAlias = Literal["en", "zh-TW"]

@@ -18,11 +18,16 @@ from step_kto._label_settings import LabelSettings
 from step_kto._model_folder import TRAINING_NAME, identify_model
 from step_kto._problems import Problem, write_problems
 from step_kto._sample_settings import SampleSettings
-from step_kto._stage_inputs import DECISIVE_PACKAGES, PACKAGES, portable_identity, portable_settings
+from step_kto._stage_inputs import DECISIVE_PACKAGES, PACKAGES
 from step_kto._stage_label import SOLUTIONS_NAME, label_samples, label_summary, num_label_faults
 from step_kto._stage_sample import PROBLEMS_NAME, SAMPLES_NAME, collect_samples, plan_samples, problems_sha256
 from step_kto._verify_pool import AnswerVerifier
-from twllm_engines import Engine, answer_settings
+from twllm_engines import (
+    Engine,
+    answer_settings,
+    portable_identity,
+    portable_settings,
+)
 from twllm_runs import Progress, Run, RunState, hash_file, open_run
 from twllm_types import ConfigError, Estimate, EstimateUnit, JsonObject, JsonValue
 

@@ -1,8 +1,8 @@
 """The stage that labels: outcomes by the answer verifier, steps by a step judge.
 
 The folder holds `run.json`, `solutions.jsonl` (the on-disk step format, one line per solution, with what else is known
-of it under other keys; see `_item_file`) and `summary.json`. Samples that the engine failed and blank ones are counted
-and are no solutions. Killed at any moment, the same command goes on with the solutions that have no labels.
+of it under other keys; see `twllm_runs.ItemFile`) and `summary.json`. Samples that the engine failed and blank ones are
+counted and are no solutions. Killed at any moment, the same command goes on with the solutions that have no labels.
 """
 
 from collections import Counter
@@ -14,13 +14,12 @@ from typing import cast
 
 from step_kto._answer_extraction import AnswerSource, extract_answer
 from step_kto._answers import AnswerPolicy
-from step_kto._item_file import ItemFile, blocks, to_ask
 from step_kto._judge_spec import OpenJudge, open_judge
 from step_kto._judges import JudgeFailure, StepItem, StepJudgement
 from step_kto._label_settings import LabelSettings, step_cut
 from step_kto._labels import count_labels
 from step_kto._problems import Problem, load_problems
-from step_kto._stage_inputs import DECISIVE_PACKAGES, PACKAGES, check_sha256, stage_input
+from step_kto._stage_inputs import DECISIVE_PACKAGES, PACKAGES, stage_input
 from step_kto._stage_sample import (
     PROBLEMS_NAME,
     SAMPLE_COMMAND,
@@ -31,7 +30,19 @@ from step_kto._stage_sample import (
 )
 from step_kto._steps import segment_steps
 from step_kto._verify_pool import AnswerVerifier
-from twllm_runs import JsonlAppender, Progress, Run, RunState, hash_file, open_run, read_run
+from twllm_runs import (
+    ItemFile,
+    JsonlAppender,
+    Progress,
+    Run,
+    RunState,
+    blocks,
+    check_sha256,
+    hash_file,
+    open_run,
+    read_run,
+    to_ask,
+)
 from twllm_types import ArtifactError, JsonObject, JsonValue, StepwiseSolution
 
 LABEL_COMMAND = "step-kto label"

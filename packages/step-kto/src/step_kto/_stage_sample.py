@@ -1,6 +1,6 @@
 """The stage that samples: several solutions of each problem, from any engine.
 
-The folder holds `run.json`, `problems.jsonl`, `samples.jsonl` (one line per sample, see `_item_file`) and
+The folder holds `run.json`, `problems.jsonl`, `samples.jsonl` (one line per sample, see `twllm_runs.ItemFile`) and
 `summary.json`. Killed at any moment, the same command goes on with the samples that are missing.
 """
 
@@ -11,19 +11,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, cast
 
-from step_kto._item_file import ItemFile, blocks, to_ask
 from step_kto._problems import Problem, write_problems
 from step_kto._records import optional_text, text_field
 from step_kto._sample_settings import SampleSettings, sample_seed, sampling_params
-from step_kto._stage_inputs import (
-    DECISIVE_PACKAGES,
-    PACKAGES,
-    check_sha256,
+from step_kto._stage_inputs import DECISIVE_PACKAGES, PACKAGES
+from twllm_engines import (
+    Engine,
+    MeteredEngine,
+    answer_settings,
     portable_identity,
     portable_settings,
 )
-from twllm_engines import Engine, MeteredEngine, answer_settings
-from twllm_runs import JsonlAppender, Progress, Run, RunState, hash_file, open_run
+from twllm_runs import (
+    ItemFile,
+    JsonlAppender,
+    Progress,
+    Run,
+    RunState,
+    blocks,
+    check_sha256,
+    hash_file,
+    open_run,
+    to_ask,
+)
 from twllm_types import (
     Completion,
     Conversation,

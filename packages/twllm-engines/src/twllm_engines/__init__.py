@@ -14,6 +14,7 @@ from twllm_engines._engine import (
     sequence_scorer,
 )
 from twllm_engines._ledger import ModelUsage, UsageLedger
+from twllm_engines._portable import portable_identity, portable_settings
 from twllm_engines._recording import RecordingEngine
 from twllm_engines._records import record_answers
 from twllm_engines._settings import BosRule, ReplaySettings, TransformersSettings, VllmSettings, settings_to_json
@@ -39,6 +40,8 @@ __all__ = [
     "likelihood_scorer",
     "load_engine",
     "parse_spec",
+    "portable_identity",
+    "portable_settings",
     "record_answers",
     "sequence_scorer",
     "settings_to_json",

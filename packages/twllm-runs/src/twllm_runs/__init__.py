@@ -7,6 +7,7 @@ which the --help of a command does not.
 from twllm_runs._atomic import open_atomic, remove_temporaries, write_json_atomic, write_text_atomic
 from twllm_runs._cli import CliContext, ExitCode, current_cli, make_app, printable_line, run_app
 from twllm_runs._folder import Run, RunState, open_run
+from twllm_runs._items import ItemFile, blocks, check_sha256, to_ask, write_jsonl
 from twllm_runs._jsonl import JsonlAppender, parse_json_line, read_jsonl, unique_keys
 from twllm_runs._lock import run_lock
 from twllm_runs._manifest import (
@@ -26,6 +27,7 @@ __all__ = [
     "RUN_SCHEMA_VERSION",
     "CliContext",
     "ExitCode",
+    "ItemFile",
     "JsonlAppender",
     "Progress",
     "ProgressTask",
@@ -33,6 +35,8 @@ __all__ = [
     "RunState",
     "StoredRun",
     "StoredState",
+    "blocks",
+    "check_sha256",
     "current_cli",
     "describe_inputs",
     "git_state",
@@ -55,7 +59,9 @@ __all__ = [
     "remove_temporaries",
     "run_app",
     "run_lock",
+    "to_ask",
     "unique_keys",
     "write_json_atomic",
+    "write_jsonl",
     "write_text_atomic",
 ]

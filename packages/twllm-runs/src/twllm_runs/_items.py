@@ -8,11 +8,13 @@ what it gave before is kept; a server that is paid by the token is asked for the
 """
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from twllm_runs import open_atomic, read_jsonl
+from twllm_runs._atomic import open_atomic
+from twllm_runs._jsonl import read_jsonl
+from twllm_runs._manifest import hash_file
 from twllm_types import ArtifactError, DataError, JsonObject
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -49,21 +51,41 @@ class ItemFile(Generic[_Key]):
             ) from error
         return found
 
-    def put_in_order(self, keys: Sequence[_Key]) -> list[JsonObject]:
+    def put_in_order(
+        self, keys: Sequence[_Key], *, keeps_other: Callable[[JsonObject], bool] | None = None
+    ) -> list[JsonObject]:
         """Write one row per key, in this order, and return them.
+
+        Args:
+            keys: of the plan.
+            keeps_other: which rows of other keys are kept behind those, as they stood; None keeps none.
 
         Raises:
             ArtifactError: a key has no row.
+            RunError: the system refuses the write.
         """
         found = self.read()
         missing = [key for key in keys if key not in found]
         if missing:
             raise ArtifactError(f"{self._path}: {len(missing)} items are missing; run the same command again")
-        rows = [found[key] for key in keys]
-        with open_atomic(self._path, "w") as file:
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        rows = [found.pop(key) for key in keys]
+        others = [] if keeps_other is None else [row for row in found.values() if keeps_other(row)]
+        write_jsonl(self._path, [*rows, *others])
         return rows
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a whole file at once; half characters that a model left are written as JSON escapes.
+
+    Raises:
+        RunError: the system refuses the write.
+        ValueError: a number is not finite.
+    """
+    with open_atomic(path, "wb") as file:
+        for row in rows:
+            line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+            # UTF-8 fails on lone surrogates only, and Python's escape of one is JSON's escape of it
+            file.write(line.encode("utf-8", "backslashreplace"))
 
 
 def blocks(plan: Sequence[_Planned], size: int) -> Iterator[Sequence[_Planned]]:
@@ -78,3 +100,17 @@ def to_ask(
     """What of a block has to be asked: nothing where all is done, else all of it (`whole`) or what is missing."""
     missing = [planned for planned in block if key(planned) not in done]
     return block if missing and whole else missing
+
+
+def check_sha256(path: Path, sha256: str) -> None:
+    """Refuse a file that is not the one that a stage wrote.
+
+    Raises:
+        ArtifactError: it is missing or has another content.
+    """
+    try:
+        found = hash_file(path)
+    except DataError as error:
+        raise ArtifactError(f"{error}; restore it, or delete the folder of the stage and run it again") from error
+    if found != sha256:
+        raise ArtifactError(f"{path}: was changed since the stage wrote it; restore it, or run the stage again")
